@@ -1,0 +1,1 @@
+"""Sensor images to network arrays and back, with numpy and OpenCV only."""

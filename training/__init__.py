@@ -1,0 +1,1 @@
+"""The training system: run from a checkout on a workstation, never on the vehicle."""

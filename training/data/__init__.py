@@ -1,0 +1,1 @@
+"""Pairs of thermal and visible images for training."""
