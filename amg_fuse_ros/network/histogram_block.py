@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from amg_fuse_ros.network.blocks import ChannelLayerNorm
+from amg_fuse_ros.network.sorting import stable_sort
 
 FFN_EXPANSION = 2.66
 
@@ -54,13 +55,13 @@ class HistogramAttention(nn.Module):
         mixed the channels by then; that is how the published network works.
         """
         half = x.shape[1] // 2
-        columns, row_of = x[:, :half].contiguous().sort(dim=-2, stable=True)
-        ranked, column_of = columns.sort(dim=-1, stable=True)
+        columns, row_of = stable_sort(x[:, :half], dim=-2)
+        ranked, column_of = stable_sort(columns)
         x = torch.cat((ranked, x[:, half:]), dim=1)
 
         qkv = self.qkv_dwconv(self.qkv(x))
         q1, k1, q2, k2, v = qkv.flatten(2).chunk(5, dim=1)  # five of B C N
-        v, pixel_of = v.sort(dim=-1, stable=True)  # ascending in each channel
+        v, pixel_of = stable_sort(v)  # ascending in each channel
         q1, k1, q2, k2 = (t.gather(-1, pixel_of) for t in (q1, k1, q2, k2))
 
         bins = self._attend(q1, k1, v, split_bins, join_bins)

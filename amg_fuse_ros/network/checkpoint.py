@@ -1,0 +1,175 @@
+"""Weights files: this project's safetensors and the authors' checkpoints."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from amg_fuse_ros.network.amg_fuse import SIZES, AMGFuse
+
+WRAPPERS = ("AWF", "model")
+"""Keys under which the authors' files hold the state dict; some hold it at top level."""
+
+RESTORER_PREFIX = "res."
+IGNORED_PREFIXES = (RESTORER_PREFIX, "skip_conv.")
+"""In some of the authors' files, and no part of the fusion network."""
+
+
+class WeightsError(ValueError):
+    """A weights file that cannot be used: which file, what was expected, what was found."""
+
+
+def load_weights(path: str | Path, *, size: str | None = None) -> AMGFuse:
+    """Build the network that a weights file was made for and load the file into it.
+
+    Safetensors files and PyTorch files (``.pth``, ``.pt``, ``.ckpt``) are read; the latter with
+    ``weights_only=True``, so that nothing in them is executed. The state dict may lie at top
+    level or under "AWF" or "model", with or without "module." in front of its keys; the
+    restorer's keys ``res.*`` are left out. Half-precision weights become float32, float64 stays.
+
+    Args:
+        path: The file.
+        size: Refuse a file of another size than this (``"tiny"``, ``"full"``); ``None`` takes
+            the size that the file has.
+
+    Returns:
+        The network in evaluation mode, on the CPU.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        WeightsError: If it is damaged, of another size, or has missing or unknown keys.
+    """
+    path = Path(path)
+    state = read_state_dict(path)
+    found = _size_of(state, path)
+    if size is not None and size != found:
+        raise WeightsError(f"{path}: expected weights of size {size!r}, found size {found!r}")
+    with torch.device("meta"):
+        network = AMGFuse.from_size(found)
+    _check_keys(state, network.state_dict(), found, path)
+    network.load_state_dict(state, assign=True)
+    return network.eval().requires_grad_(True)
+
+
+def save_weights(
+    network: AMGFuse, path: str | Path, card: Mapping[str, Any], dtype: torch.dtype | None = None
+) -> None:
+    """Write a safetensors file whose metadata hold the card.
+
+    Args:
+        network: The network; its size is added to the card.
+        path: The file; written whole or not at all.
+        card: What the weights are (data, steps, commit, metrics): plain values, kept as JSON.
+        dtype: Floating type to store, by default that of the weights.
+    """
+    path = Path(path)
+    state = {k: v.detach().to("cpu", dtype).contiguous() for k, v in network.state_dict().items()}
+    metadata = {"format": "pt", "card": json.dumps({"size": network.size.name, **card})}
+    partial = path.with_name(path.name + ".partial")
+    save_file(state, partial, metadata)
+    partial.replace(path)
+
+
+def read_card(path: str | Path) -> dict[str, Any]:
+    """The card in a safetensors file; empty where there is none (the authors' files).
+
+    Raises:
+        WeightsError: If the file is damaged.
+    """
+    if Path(path).suffix != ".safetensors":
+        return {}
+    try:
+        with safe_open(str(path), "pt") as file:
+            card: dict[str, Any] = json.loads((file.metadata() or {}).get("card", "{}"))
+    except (SafetensorError, ValueError) as error:
+        raise WeightsError(f"{path}: not a readable safetensors file ({error})") from error
+    return card
+
+
+def read_state_dict(path: str | Path) -> dict[str, Tensor]:
+    """The fusion network's state dict in a file: unwrapped, at least float32, without ``res.*``.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        WeightsError: If the file cannot be read or holds no state dict.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such weights file")
+    content = _read_file(path)
+    for wrapper in WRAPPERS:
+        if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
+            content = content[wrapper]
+            break
+    if not isinstance(content, Mapping) or not content:
+        raise WeightsError(
+            f"{path}: expected a state dict at top level or under {WRAPPERS}, "
+            f"found {type(content).__name__}"
+        )
+    state: dict[str, Tensor] = {}
+    for key, value in content.items():
+        name = str(key).removeprefix("module.")
+        if name.startswith(IGNORED_PREFIXES):
+            continue
+        if not isinstance(value, Tensor):
+            raise WeightsError(
+                f"{path}: expected a tensor under {key!r}, found {type(value).__name__}"
+            )
+        state[name] = value if value.dtype == torch.float64 else value.float()
+    return state
+
+
+def _read_file(path: Path) -> Any:
+    try:
+        if path.suffix == ".safetensors":
+            with safe_open(str(path), "pt") as file:
+                return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # the readers raise whatever the damaged bytes lead them to
+        raise WeightsError(
+            f"{path}: expected a safetensors file or a PyTorch state dict, found a file of "
+            f"{path.stat().st_size} bytes that cannot be read: truncated, or not weights at all "
+            f"({type(error).__name__}: {str(error).splitlines()[0] if str(error) else error!r})"
+        ) from error
+
+
+def _size_of(state: Mapping[str, Tensor], path: Path) -> str:
+    key = "patch_embed_vi.proj.weight"
+    if key not in state:
+        first = ", ".join(list(state)[:3])
+        raise WeightsError(
+            f"{path}: expected the keys of AMG-Fuse ({key} and others), found {first}, ..."
+        )
+    dim = state[key].shape[0]
+    for size in SIZES.values():
+        if size.dim == dim:
+            return size.name
+    known = {size.name: size.dim for size in SIZES.values()}
+    raise WeightsError(f"{path}: expected a first layer of width {known}, found {dim}")
+
+
+def _check_keys(
+    state: Mapping[str, Tensor], expected: Mapping[str, Tensor], size: str, path: Path
+) -> None:
+    missing = [k for k in expected if k not in state]
+    unknown = [k for k in state if k not in expected]
+    if missing or unknown:
+        raise WeightsError(
+            f"{path}: expected the {len(expected)} keys of size {size!r}; "
+            f"{len(missing)} missing ({_some(missing)}), {len(unknown)} unknown ({_some(unknown)})"
+        )
+    for key, value in expected.items():
+        if state[key].shape != value.shape:
+            raise WeightsError(
+                f"{path}: {key}: expected shape {tuple(value.shape)} of size {size!r}, "
+                f"found {tuple(state[key].shape)}"
+            )
+
+
+def _some(keys: list[str]) -> str:
+    return ", ".join(keys[:3]) + (", ..." if len(keys) > 3 else "") if keys else "none"

@@ -1,0 +1,82 @@
+from glob import glob
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+NAME = "amg_fuse_ros"
+HERE = Path(__file__).resolve().parent
+VERSION = (HERE / NAME / "__init__.py").read_text().split('__version__ = "')[1].split('"')[0]
+
+# Real ROS 2 from Python wheels, for machines without a ROS installation; where ROS comes from
+# the distribution's packages this extra is not wanted.
+ROS_WHEELS = [
+    f"ros-jazzy-{name}"
+    for name in (
+        "rclpy",
+        "rmw-fastrtps-cpp",
+        "sensor-msgs",
+        "std-msgs",
+        "geometry-msgs",
+        "diagnostic-msgs",
+        "visualization-msgs",
+        "lifecycle-msgs",
+        "rosgraph-msgs",
+        "std-srvs",
+    )
+]
+
+setup(
+    name=NAME,
+    version=VERSION,
+    description="Thermal and visible image fusion in adverse weather for ROS 2 (AMG-Fuse)",
+    long_description=(HERE / "README.md").read_text(),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    maintainer="amg_fuse_ros maintainers",
+    maintainer_email="maintainers@users.noreply.github.com",
+    python_requires=">=3.10",
+    packages=find_packages(include=[NAME, f"{NAME}.*"]),
+    package_data={NAME: ["py.typed", "weights/*.safetensors", "weights/*.md"]},
+    data_files=[
+        ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),
+        (f"share/{NAME}", ["package.xml"]),
+        (f"share/{NAME}/launch", sorted(glob("launch/*.launch.py"))),
+        (f"share/{NAME}/config", sorted(glob("config/*"))),
+    ],
+    install_requires=[
+        "setuptools",
+        "numpy>=1.26",
+        "opencv-python>=4.6,<5",
+        "torch>=2.8",
+        "safetensors>=0.4",
+        "rosbags>=0.10",
+        "rosbags-image>=0.9",
+        "typer>=0.12",
+        "rich>=13",
+        "PyYAML>=6",
+    ],
+    extras_require={
+        "ros": ROS_WHEELS,
+        "train": ["lightning-fabric>=2.4", "tensorboard>=2.16", "scipy>=1.11"],
+        "dev": [
+            "pytest>=8.2,<9",
+            "pytest-timeout>=2.3",
+            "pytest-xdist>=3.6",
+            "hypothesis>=6.100",
+            "scipy>=1.11",
+            "mypy>=1.11",
+            "ruff>=0.6",
+            "pre-commit>=3.7",
+            "types-PyYAML",
+            "colcon-common-extensions",
+        ],
+    },
+    zip_safe=False,
+    entry_points={
+        "console_scripts": [
+            "amg-fuse = amg_fuse_ros.cli:main",
+            "fusion_node = amg_fuse_ros.ros.fusion_node:main",
+            "bag_player = amg_fuse_ros.ros.bag_player:main",
+        ],
+    },
+)

@@ -1,0 +1,308 @@
+"""Score fused images against their sources: `python -m training.evaluate --help`.
+
+A data folder holds thermal images in ir/ and visible ones in vi/, under equal names, and where
+the pair was degraded the clean one in clean_ir/ and clean_vi/. A folder of such folders is a
+group of sets; the results of another method are then expected in subfolders of the same names.
+"""
+
+import argparse
+import csv
+import json
+import logging
+import sys
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from rich import box
+from rich.console import Console
+from rich.logging import RichHandler
+from rich.progress import track
+from rich.table import Table
+
+from training.baselines import BASELINES, fuse_baseline
+from training.metrics import METRICS
+from training.metrics.folder import (
+    ImageScore,
+    default_cache,
+    list_images,
+    mean_scores,
+    read_image,
+    score_folder,
+)
+
+THERMAL_NAMES = ("ir", "thermal", "infrared")
+VISIBLE_NAMES = ("vi", "visible", "vis", "rgb")
+REFERENCES = ("clean", "inputs", "both")
+
+Image = npt.NDArray[np.uint8]
+Fuse = Callable[[Image, Image], Image]
+"""Thermal and visible (H W or H W 3 RGB, uint8) to fused, the same size."""
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """Where the images of one data set lie. The clean folders are both there or both absent."""
+
+    name: str
+    thermal: Path
+    visible: Path
+    clean_thermal: Path | None = None
+    clean_visible: Path | None = None
+
+    def references(self, wanted: str) -> list[tuple[str, Path, Path]]:
+        """List what to score against: (kind, thermal folder, visible folder).
+
+        ``clean`` falls back to the inputs where there is no clean pair, as the paper's tables do.
+        """
+        references = []
+        if self.clean_thermal and self.clean_visible and wanted in ("clean", "both"):
+            references.append(("clean", self.clean_thermal, self.clean_visible))
+        if wanted in ("inputs", "both") or not references:
+            references.append(("inputs", self.thermal, self.visible))
+        return references
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """One set scored against one kind of reference."""
+
+    set_name: str
+    reference: str
+    rows: Sequence[ImageScore]
+
+
+def find_sets(root: Path) -> list[ImageSet]:
+    """Find the image sets in ``root``: itself, or else those of its subfolders that are one.
+
+    Raises:
+        FileNotFoundError: There is none.
+    """
+    folders = [root, *sorted(path for path in root.glob("*/") if path.is_dir())]
+    sets = [found for folder in folders if (found := _image_set(folder))]
+    if not sets:
+        raise FileNotFoundError(
+            f"{root}: expected folders ir/ and vi/ (or thermal/ and visible/), here or one level "
+            "below, found none"
+        )
+    return sets[:1] if sets[0].thermal.parent == root else sets
+
+
+def _image_set(folder: Path) -> ImageSet | None:
+    def first(names: Sequence[str], prefix: str = "") -> Path | None:
+        return next((p for name in names if (p := folder / f"{prefix}{name}").is_dir()), None)
+
+    thermal, visible = first(THERMAL_NAMES), first(VISIBLE_NAMES)
+    if thermal is None or visible is None:
+        return None
+    clean = first(THERMAL_NAMES, "clean_"), first(VISIBLE_NAMES, "clean_")
+    if (clean[0] is None) != (clean[1] is None):
+        raise FileNotFoundError(f"{folder}: expected clean_ir/ and clean_vi/ both, found one")
+    return ImageSet(folder.resolve().name, thermal, visible, *clean)
+
+
+def fuse_set(fuse: Fuse, images: ImageSet, out: Path) -> dict[str, str]:
+    """Fuse every pair of a set into PNG files in ``out``.
+
+    Returns:
+        What went wrong, by image name; the others are written.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    thermal, visible = list_images(images.thermal), list_images(images.visible)
+    problems = {}
+    names = sorted(thermal.keys() & visible.keys())
+    for name in track(names, f"fusing {images.name}", console=Console(stderr=True)):
+        try:
+            fused = fuse(read_image(thermal[name]), read_image(visible[name]))
+        except ValueError as error:
+            problems[name] = str(error)
+            continue
+        if fused.ndim == 3:
+            fused = cv2.cvtColor(fused, cv2.COLOR_RGB2BGR)
+        if not cv2.imwrite(str(out / f"{name}.png"), fused):
+            raise OSError(f"{out / name}.png: cannot be written")
+    return problems
+
+
+def evaluate(
+    sets: Sequence[ImageSet],
+    results: Path,
+    *,
+    reference: str = "clean",
+    jobs: int | None = None,
+    cache: Path | None = None,
+) -> list[Evaluation]:
+    """Score the results for each set against the references asked for.
+
+    Args:
+        sets: From `find_sets`.
+        results: Fused images of the one set, or a folder of them for each set, by its name.
+        reference: One of `REFERENCES`.
+        jobs: Worker processes; all cores by default.
+        cache: Folder that keeps scores by content.
+
+    Raises:
+        FileNotFoundError: There are no results for any set.
+    """
+    evaluations = []
+    for images in sets:
+        folder = results / images.name
+        if not folder.is_dir():
+            if len(sets) > 1:
+                logger.warning("skipped the set %s: no folder %s", images.name, folder)
+                continue
+            folder = results
+        for kind, thermal, visible in images.references(reference):
+            rows = score_folder(thermal, visible, folder, jobs=jobs, cache=cache)
+            evaluations.append(Evaluation(images.name, kind, rows))
+    if not evaluations:
+        raise FileNotFoundError(
+            f"{results}: expected results in subfolders named like the sets "
+            f"({', '.join(images.name for images in sets)}), found none"
+        )
+    return evaluations
+
+
+def means(evaluations: Sequence[Evaluation]) -> list[dict[str, object]]:
+    """Average over each set, and over all images of a reference where it has several sets.
+
+    Returns:
+        Dictionaries with ``set`` ("all" for the last kind), ``reference``, ``images`` (their
+        number) and the metrics by key.
+    """
+    groups = [(e.set_name, e.reference, e.rows) for e in evaluations]
+    for kind in REFERENCES:
+        members = [e.rows for e in evaluations if e.reference == kind]
+        if len(members) > 1:
+            groups.append(("all", kind, [row for rows in members for row in rows]))
+    return [
+        {
+            "set": name,
+            "reference": kind,
+            "images": sum(not row.problem for row in rows),
+            **mean_scores(rows),
+        }
+        for name, kind, rows in groups
+    ]
+
+
+def write_scores(out: Path, method: str, evaluations: Sequence[Evaluation]) -> None:
+    """Write scores.csv (a line for each image) and summary.json (means, and what was skipped)."""
+    out.mkdir(parents=True, exist_ok=True)
+    with (out / "scores.csv").open("w", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(["set", "name", "reference", *METRICS])
+        for evaluation in evaluations:
+            for row in evaluation.rows:
+                if not row.problem:
+                    scores = [row.scores[key] for key in METRICS]
+                    table.writerow([evaluation.set_name, row.name, evaluation.reference, *scores])
+    skipped = [
+        {"set": e.set_name, "reference": e.reference, "name": row.name, "problem": row.problem}
+        for e in evaluations
+        for row in e.rows
+        if row.problem
+    ]
+    summary = {"method": method, "means": means(evaluations), "skipped": skipped}
+    (out / "summary.json").write_text(json.dumps(summary, indent=1) + "\n")
+
+
+def _table(method: str, evaluations: Sequence[Evaluation]) -> Table:
+    table = Table(title=method, box=box.SIMPLE)
+    for heading in ("set", "reference", "images"):
+        table.add_column(heading)
+    for metric in METRICS.values():
+        table.add_column(metric.label, justify="right")
+    for line in means(evaluations):
+        scores = [f"{line[key]:.3f}" if key in line else "-" for key in METRICS]
+        table.add_row(str(line["set"]), str(line["reference"]), str(line["images"]), *scores)
+    return table
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m training.evaluate", description=__doc__.split("\n")[0]
+    )
+    parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="ir/ vi/ [clean_*]")
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--results", type=Path, metavar="DIR", help="images that a method made")
+    what.add_argument("--weights", metavar="W", help="fuse with this project's network first")
+    what.add_argument("--method", choices=BASELINES, help="fuse with a built-in baseline first")
+    parser.add_argument("--engine", default="auto", metavar="E", help="with --weights: %(default)s")
+    parser.add_argument(
+        "--reference",
+        choices=REFERENCES,
+        default="clean",
+        help="clean: the clean pair where there is one, else the inputs (default)",
+    )
+    parser.add_argument("--out", type=Path, metavar="DIR", help="scores.csv, summary.json, fused/")
+    parser.add_argument("--jobs", type=int, metavar="N", help="worker processes (all cores)")
+    parser.add_argument("--cache", type=Path, metavar="DIR", help=f"instead of {default_cache()}")
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit status, 1 where nothing could be scored."""
+    options = _parser().parse_args(arguments)
+    errors = Console(stderr=True)
+    handler = RichHandler(console=errors, show_path=False, show_time=False)
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[handler])
+    try:
+        with tempfile.TemporaryDirectory() as scratch:
+            method, evaluations = _run(options, Path(scratch))
+    except (OSError, ValueError) as error:
+        errors.print(f"error: {error}", style="bold red", markup=False)
+        return 1
+    if options.out:
+        write_scores(options.out, method, evaluations)
+    # A pipe has no width; 80 columns would cut the numbers off.
+    Console(width=None if sys.stdout.isatty() else 120).print(_table(method, evaluations))
+    return 0 if any(not row.problem for e in evaluations for row in e.rows) else 1
+
+
+def _run(options: argparse.Namespace, scratch: Path) -> tuple[str, list[Evaluation]]:
+    sets = find_sets(options.data)
+    results, method, problems = options.results, str(options.results), {}
+    if results is None:
+        results = (options.out or scratch) / "fused"
+        method, fuse = _method(options)
+        for images in sets:
+            problems[images.name] = fuse_set(fuse, images, results / images.name)
+    cache = options.cache or default_cache()
+    evaluations = evaluate(
+        sets, results, reference=options.reference, jobs=options.jobs, cache=cache
+    )
+    return method, [_with_problems(e, problems.get(e.set_name, {})) for e in evaluations]
+
+
+def _method(options: argparse.Namespace) -> tuple[str, Fuse]:
+    if options.method:
+        return options.method, partial(fuse_baseline, options.method)
+    return f"{options.weights} ({options.engine})", _network(options.weights, options.engine)
+
+
+def _network(weights: str, engine: str) -> Fuse:
+    from amg_fuse_ros.fusion import Fuser
+
+    fuser = Fuser.from_options(weights=weights, engine=engine, scale=1.0)
+    return lambda thermal, visible: fuser(thermal, visible).fused
+
+
+def _with_problems(evaluation: Evaluation, problems: Mapping[str, str]) -> Evaluation:
+    """Say why an image could not be fused, rather than that its result is missing."""
+    rows = [
+        ImageScore(row.name, problem=problems[row.name]) if row.name in problems else row
+        for row in evaluation.rows
+    ]
+    return replace(evaluation, rows=rows)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
