@@ -21,7 +21,6 @@ import numpy as np
 import numpy.typing as npt
 from rich import box
 from rich.console import Console
-from rich.logging import RichHandler
 from rich.progress import track
 from rich.table import Table
 
@@ -205,13 +204,17 @@ def write_scores(out: Path, method: str, evaluations: Sequence[Evaluation]) -> N
                     scores = [row.scores[key] for key in METRICS]
                     table.writerow([evaluation.set_name, row.name, evaluation.reference, *scores])
     skipped = [
-        {"set": e.set_name, "reference": e.reference, "name": row.name, "problem": row.problem}
-        for e in evaluations
-        for row in e.rows
-        if row.problem
+        {"set": set_name, "name": row.name, "problem": row.problem}
+        for set_name, row in _skipped(evaluations)
     ]
     summary = {"method": method, "means": means(evaluations), "skipped": skipped}
     (out / "summary.json").write_text(json.dumps(summary, indent=1) + "\n")
+
+
+def _skipped(evaluations: Sequence[Evaluation]) -> list[tuple[str, ImageScore]]:
+    """Each image that was not scored, once for each reason."""
+    skipped = [(e.set_name, row) for e in evaluations for row in e.rows if row.problem]
+    return list({(name, row.name, row.problem): (name, row) for name, row in skipped}.values())
 
 
 def _table(method: str, evaluations: Sequence[Evaluation]) -> Table:
@@ -252,18 +255,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status, 1 where nothing could be scored."""
     options = _parser().parse_args(arguments)
     errors = Console(stderr=True)
-    handler = RichHandler(console=errors, show_path=False, show_time=False)
-    logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[handler])
     try:
         with tempfile.TemporaryDirectory() as scratch:
             method, evaluations = _run(options, Path(scratch))
     except (OSError, ValueError) as error:
-        errors.print(f"error: {error}", style="bold red", markup=False)
+        errors.print(f"error: {error}", style="bold red", markup=False, soft_wrap=True)
         return 1
     if options.out:
         write_scores(options.out, method, evaluations)
     # A pipe has no width; 80 columns would cut the numbers off.
     Console(width=None if sys.stdout.isatty() else 120).print(_table(method, evaluations))
+    for set_name, row in _skipped(evaluations):
+        text = f"skipped {set_name}/{row.name}: {row.problem}"
+        errors.print(text, style="yellow", markup=False, soft_wrap=True)
     return 0 if any(not row.problem for e in evaluations for row in e.rows) else 1
 
 
