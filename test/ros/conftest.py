@@ -1,0 +1,39 @@
+"""Gives every test process a ROS domain of its own, before anything imports rclpy.
+
+Processes that a test starts inherit it, so they find each other and nothing else on the machine or
+in the network. Under pytest-xdist each worker is such a process.
+"""
+
+import fcntl
+import os
+import tempfile
+from pathlib import Path
+from typing import IO
+
+# Above 101 a domain's ports reach into the range from which Linux hands out ports to clients.
+DOMAINS = range(1, 102)
+
+
+def _claim_domain() -> tuple[int, IO[str]]:
+    """A domain that no other test process on this machine holds, beginning at one told by the pid.
+
+    The claim lasts as long as the open file that comes with it; the file itself stays.
+    """
+    first = os.getpid() % len(DOMAINS)
+    for domain in (*DOMAINS[first:], *DOMAINS[:first]):
+        path = Path(tempfile.gettempdir()) / f"ros_test_domain_{domain}_{os.getuid()}.lock"
+        file = path.open("w")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            file.close()
+        else:
+            return domain, file
+    raise RuntimeError(f"All {len(DOMAINS)} ROS domains are held by other test processes.")
+
+
+_domain, _claim = _claim_domain()
+os.environ["ROS_DOMAIN_ID"] = str(_domain)
+os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
+for _override in ("ROS_LOCALHOST_ONLY", "ROS_STATIC_PEERS"):
+    os.environ.pop(_override, None)
