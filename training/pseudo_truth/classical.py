@@ -46,6 +46,8 @@ def fuse_classical(visible: FloatImage, thermal: FloatImage) -> FloatImage:
             "expected visible H x W x 3 and thermal H x W of one size, "
             f"found {visible.shape} and {thermal.shape}."
         )
+    visible = np.ascontiguousarray(visible, np.float32)
+    thermal = np.ascontiguousarray(thermal, np.float32)
     y = cv2.transform(visible, _LUMA)
     fused = np.clip(_fuse_luminance(y, thermal), 0.0, 1.0)
     # Cb and Cr depend on differences to Y alone: one step on all three channels keeps them.

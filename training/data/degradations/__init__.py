@@ -17,6 +17,7 @@ from training.data.degradations.thermal import (
     thermal_blur,
     thermal_contrast,
     thermal_halo,
+    thermal_noise,
     thermal_stripes,
 )
 
@@ -34,5 +35,6 @@ __all__ = [
     "thermal_blur",
     "thermal_contrast",
     "thermal_halo",
+    "thermal_noise",
     "thermal_stripes",
 ]

@@ -17,6 +17,7 @@ from training.data.degradations.thermal import (
     thermal_blur,
     thermal_contrast,
     thermal_halo,
+    thermal_noise,
     thermal_stripes,
 )
 
@@ -30,7 +31,7 @@ THERMAL_FAULTS: dict[str, Callable[[FloatImage, float, np.random.Generator], Flo
     "thermal_halo": thermal_halo,
     "thermal_contrast": thermal_contrast,
     "thermal_stripes": thermal_stripes,
-    "thermal_noise": sensor_noise,
+    "thermal_noise": thermal_noise,
 }
 
 
@@ -94,7 +95,8 @@ def degrade(
         settings: probabilities and severities; the defaults when None.
 
     Returns:
-        The degraded pair, float32 in [0, 1] of the same shapes, and the names of what was done.
+        The degraded pair, float32 in [0, 1] of the same shapes, and the names of what was done;
+        the given arrays themselves when nothing was.
 
     Raises:
         ValueError: shapes that are no pair.
@@ -105,7 +107,8 @@ def degrade(
             f"found {visible.shape} and {thermal.shape}."
         )
     settings = settings or DegradationSettings()
-    visible, thermal = np.float32(visible), np.float32(thermal)
+    visible = np.ascontiguousarray(visible, np.float32)
+    thermal = np.ascontiguousarray(thermal, np.float32)
     if rng.random() < settings.clean:
         return Degraded(visible, thermal, ())
     names: list[str] = []

@@ -42,9 +42,9 @@ def pseudo_depth(visible: FloatImage, rng: np.random.Generator) -> FloatImage:
     """Draw a depth map that a road scene with this image could have.
 
     Below a horizon the ground comes nearer row by row; above it everything is far. Things stand
-    in front of both: a random field shaped by the image's own edges and by a dark-channel-like
-    cue (bright and unsaturated reads as far, as in He et al., 2009). An image less high than
-    a whole scene is taken for a crop, somewhere in it.
+    in front of both: a random field shaped by the image's own edges and colours and by a
+    dark-channel-like cue (bright and unsaturated reads as far, as in He et al., 2009). An image
+    less high than a whole scene is taken for a crop, somewhere in it.
 
     Args:
         visible: H x W x 3 RGB in [0, 1].
@@ -67,15 +67,21 @@ def pseudo_depth(visible: FloatImage, rng: np.random.Generator) -> FloatImage:
 
     dark = cv2.erode(visible.min(axis=2), np.ones((7, 7), np.uint8))
     cue = dark / (dark.max() + np.float32(1e-3))
-    field = smooth_field((height, width), rng.uniform(60.0, 180.0), rng)
-    nearness = 0.5 + 0.4 * field - np.float32(rng.uniform(0.0, 0.6)) * (cue - cue.mean())
+    field = smooth_field((height, width), rng.uniform(40.0, 160.0), rng)
+    # Regions of one colour tend to be one thing at one distance: any projection of the colours
+    # sets them apart.
+    tone = cv2.transform(visible, rng.normal(0.0, 1.0, (1, 3)).astype(np.float32))
+    tone = (tone - tone.mean()) / (tone.std() + np.float32(0.01))
+    nearness = 0.5 + 0.35 * field + np.float32(rng.uniform(0.0, 0.35)) * tone
+    nearness -= np.float32(rng.uniform(0.0, 0.6)) * (cue - cue.mean())
     guide = luminance(visible)
     # Night images have weak edges; on their own scale they shape the depth as those of day do.
     guide = guide / (4.0 * guide.std() + np.float32(0.02))
-    nearness = guided_filter(guide, nearness.astype(np.float32), max(4, height // 14), 2e-3)
+    radius = int(rng.integers(8, 24))
+    nearness = guided_filter(guide, nearness, radius, 10 ** rng.uniform(-2.5, -1.0))
     nearness = np.clip(nearness, 0.0, 1.0)
     # Walls and trees differ in distance; the road itself is plain.
-    relief = np.float32(rng.uniform(0.1, 0.6)) * nearness * (0.15 + 0.85 * ground**4)
+    relief = np.float32(rng.uniform(0.1, 0.6)) * nearness * (0.1 + 0.9 * ground**3)
     depth = ground * (1.0 - relief)
     return np.clip(depth, 0.0, 1.0).astype(np.float32)
 

@@ -32,13 +32,13 @@ def haze(
         H x W x 3 RGB in [0, 1].
     """
     depth = pseudo_depth(visible, rng) if depth is None else depth
-    beta = np.float32(0.2 + 4.0 * severity)
+    beta = np.float32(0.2 + 3.6 * severity**0.8)
     # Fog banks: thickness varies along the line of sight, gently.
     banks = smooth_field(depth.shape, rng.uniform(120.0, 300.0), rng)
     thickness = beta * depth * np.exp(np.float32(rng.uniform(0.0, 0.2)) * banks)
     # Inside a fog bank even the nearest things are veiled.
     if rng.random() < 0.3:
         thickness += np.float32(rng.uniform(0.0, 0.5) * severity)
-    bright = rng.random() < 0.7
-    airlight = draw_airlight(0.85 if bright else 0.55, 1.0 if bright else 0.85, 0.015, rng)
+    bright = rng.random() < 0.75
+    airlight = draw_airlight(0.85 if bright else 0.55, 1.0 if bright else 0.85, 0.01, rng)
     return np.clip(scatter(visible, np.exp(-thickness), airlight), 0.0, 1.0)

@@ -17,7 +17,7 @@ def low_light(visible: FloatImage, severity: float, rng: np.random.Generator) ->
     Returns:
         H x W x 3 RGB in [0, 1].
     """
-    gamma = np.float32(1.0 + severity * rng.uniform(0.3, 1.4))
+    gamma = np.float32(1.0 + severity * rng.uniform(0.2, 1.0))
     gain = 1.0 - severity * rng.uniform(0.4, 0.85)
     tint = np.clip(1.0 + severity * rng.normal(0.0, 0.12, 3), 0.5, 1.5)
     lamps = smooth_field(visible.shape[:2], rng.uniform(60.0, 150.0), rng)

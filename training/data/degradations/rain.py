@@ -44,7 +44,7 @@ def rain(
     for distance in (0.9, 0.6, 0.45):
         layer = _streaks(
             depth.shape,
-            density=rng.uniform(0.004, 0.02) * distance,
+            density=10 ** rng.uniform(-2.3, -1.3) * distance,
             length=length * rng.uniform(0.6, 1.5),
             width=rng.uniform(0.55, 0.95),
             slant=slant + rng.normal(0.0, 4.0),
@@ -52,7 +52,7 @@ def rain(
         )
         opacity += np.float32(strength * rng.uniform(0.4, 0.9)) * layer
     opacity *= 0.45 + 0.55 * depth
-    if rng.random() < 0.8:
+    if rng.random() < 0.65:
         near = _streaks(
             depth.shape,
             density=10 ** rng.uniform(-4.5, -3.2),

@@ -8,13 +8,13 @@ from training.data.degradations.depth import FloatImage, draw_airlight, pseudo_d
 # Per class of flakes: flakes a million pixels at severity 1, radius in pixels (from, to), motion
 # as a multiple of the radius (from, to), opacity (mean peak; from, to), shapes drawn.
 _CLASSES = (
-    (18000.0, (0.3, 0.7), (0.0, 2.5), (0.3, 0.7), 3),
-    (8000.0, (0.6, 1.0), (0.0, 2.5), (0.3, 0.8), 3),
-    (4500.0, (0.9, 1.5), (0.0, 1.8), (0.3, 0.75), 3),
-    (2500.0, (1.3, 2.2), (0.0, 1.4), (0.25, 0.65), 2),
-    (900.0, (2.0, 3.4), (0.0, 1.0), (0.2, 0.6), 2),
-    (250.0, (3.2, 6.0), (0.0, 0.7), (0.2, 0.55), 2),
-    (50.0, (6.0, 11.0), (0.0, 0.5), (0.15, 0.5), 1),
+    (22000.0, (0.25, 0.6), (0.0, 2.0), (0.25, 0.7), 3),
+    (9000.0, (0.55, 0.95), (0.0, 2.0), (0.25, 0.75), 3),
+    (4500.0, (0.9, 1.5), (0.0, 1.8), (0.25, 0.7), 3),
+    (3200.0, (1.3, 2.2), (0.0, 1.4), (0.2, 0.65), 2),
+    (1700.0, (2.0, 3.4), (0.0, 1.0), (0.2, 0.6), 2),
+    (400.0, (3.2, 6.0), (0.0, 0.7), (0.2, 0.55), 2),
+    (70.0, (6.0, 11.0), (0.0, 0.5), (0.15, 0.5), 2),
 )
 
 
@@ -41,7 +41,7 @@ def snow(
         H x W x 3 RGB in [0, 1].
     """
     depth = pseudo_depth(visible, rng) if depth is None else depth
-    veil = np.float32(rng.uniform(0.02, 0.4) * (0.3 + 0.7 * severity))
+    veil = np.float32(rng.uniform(0.05, 0.45) * (0.3 + 0.7 * severity))
     # AWMM's veil is the same everywhere; real falls hide the far side more.
     lean = np.float32(rng.uniform(0.0, 0.7))
     veiled = scatter(
@@ -49,7 +49,7 @@ def snow(
     )
 
     drift = rng.uniform(-50.0, 50.0)
-    amount = (0.08 + 0.92 * severity) * rng.uniform(0.5, 1.6)
+    amount = (0.1 + 0.9 * severity) * rng.uniform(0.6, 1.7)
     clear = np.ones(depth.shape, np.float32)
     for per_megapixel, radii, motions, opacities, shapes in _CLASSES:
         mean = per_megapixel * amount * rng.uniform(0.4, 1.6) * depth.size * 1e-6
@@ -97,7 +97,7 @@ def _scatter_flakes(
     """Opacity of ``count`` copies of a flake at random places, H x W in [0, 0.97]."""
     height, width = shape
     side = kernel.shape[0]
-    peaks = np.minimum(opacity * rng.gamma(2.5, 0.4, count), 0.95).astype(np.float32)
+    peaks = np.minimum(opacity * rng.gamma(1.3, 0.77, count), 0.95).astype(np.float32)
     if side <= 11:
         impulses = np.zeros(shape, np.float32)
         impulses.reshape(-1)[rng.integers(0, height * width, count)] = peaks

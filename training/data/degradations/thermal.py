@@ -4,6 +4,26 @@ import cv2
 import numpy as np
 
 from training.data.degradations.depth import FloatImage
+from training.data.degradations.light import sensor_noise
+
+
+def thermal_noise(thermal: FloatImage, severity: float, rng: np.random.Generator) -> FloatImage:
+    """Sensor noise in proportion to the image's contrast, as gain control amplifies both.
+
+    Args:
+        thermal: H x W in [0, 1].
+        severity: 0 hardly seen, 1 a fifteenth of the contrast.
+        rng: source of all randomness.
+
+    Returns:
+        H x W in [0, 1].
+    """
+    return sensor_noise(thermal, severity * _contrast(thermal), rng)
+
+
+def _contrast(thermal: FloatImage) -> float:
+    """A measure of the range in use: 1 for a full one, above 0.1 for any."""
+    return min(1.0, 0.1 + 4.0 * float(thermal.std()))
 
 
 def thermal_attenuation(
@@ -71,13 +91,13 @@ def thermal_stripes(thermal: FloatImage, severity: float, rng: np.random.Generat
 
     Args:
         thermal: H x W in [0, 1].
-        severity: 0 hardly seen, 1 offsets with a standard deviation up to 0.06.
+        severity: 0 hardly seen, 1 offsets with a standard deviation up to 0.06 of the contrast.
         rng: source of all randomness.
 
     Returns:
         H x W in [0, 1].
     """
-    deviation = 0.004 + severity * rng.uniform(0.01, 0.056)
+    deviation = (0.004 + severity * rng.uniform(0.01, 0.056)) * _contrast(thermal)
     height, width = thermal.shape
     columns = rng.normal(0.0, deviation, (1, width))
     rows = rng.normal(0.0, deviation * rng.uniform(0.0, 0.7), (height, 1))
