@@ -1,21 +1,25 @@
-"""What a ``sensor_msgs/Image`` holds, as numpy: checked once, for live topics and bags alike.
+"""What a ``sensor_msgs/Image`` holds, as numpy: one check for live topics and for bags.
 
-Works on any object with the message's fields, so rclpy's and rosbags' messages both fit. The
-colour conversions are rosbags-image's; it relies on ``step``, ``data`` and ``encoding`` agreeing,
-which is what is checked here first.
+Works on any object with the message's fields, so rclpy's and rosbags' messages both fit. No
+conversion library checks that encoding, sizes and data agree, and not each handles row padding and
+byte order, so every message is checked and packed here, in front of them.
 """
 
 import sys
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any, Protocol
 
+import cv2
 import numpy as np
 import numpy.typing as npt
-from rosbags.image import image as rosbags_image
+from rosbags.image import message_to_cvimage
 
 Array = npt.NDArray[Any]
 
-MAX_PIXELS = 1 << 27
-"""Largest image accepted: 134 million pixels, several times any camera's."""
+MAX_SIDE = 16384
+"""Pixels: a wider or higher image is taken for a damaged message."""
 
 
 class ImageMessage(Protocol):
@@ -29,153 +33,169 @@ class ImageMessage(Protocol):
     data: Any
 
 
-class Layout(NamedTuple):
-    """How the pixels of an encoding lie in memory."""
-
-    dtype: np.dtype[Any]
-    channels: int
-    colour: str
-    """Name of the encoding under which rosbags-image converts its colours."""
+Convert = Callable[[Any, str | None], Array]
+"""A conversion library: (checked message, target encoding or None for as it is) -> pixels."""
 
 
 class ImageEncodingError(ValueError):
-    """An image message whose fields contradict each other or that nothing here can read."""
+    """An image message whose fields contradict each other, or of an encoding not read here."""
 
 
-def _layouts() -> dict[str, Layout]:
-    u8, u16, f32 = np.dtype(np.uint8), np.dtype(np.uint16), np.dtype(np.float32)
-    layouts = {
-        "mono8": Layout(u8, 1, "mono8"),
-        "mono16": Layout(u16, 1, "mono16"),
-        # OpenCV's generic names: one channel is grey, three are BGR by OpenCV's custom.
-        "8UC1": Layout(u8, 1, "mono8"),
-        "16UC1": Layout(u16, 1, "mono16"),
-        "8UC3": Layout(u8, 3, "bgr8"),
-        "32FC1": Layout(f32, 1, "32FC1"),
-    }
-    layouts |= {name: Layout(u8, 3, name) for name in ("rgb8", "bgr8")}
-    layouts |= {name: Layout(u8, 4, name) for name in ("rgba8", "bgra8")}
-    layouts |= {name: Layout(u16, 3, name) for name in ("rgb16", "bgr16")}
-    layouts |= {name: Layout(u8, 2, name) for name in ("uyvy", "yuyv", "yuv422", "yuv422_yuy2")}
-    for pattern in ("rggb", "bggr", "gbrg", "grbg"):
-        layouts[f"bayer_{pattern}8"] = Layout(u8, 1, f"bayer_{pattern}8")
-        layouts[f"bayer_{pattern}16"] = Layout(u16, 1, f"bayer_{pattern}16")
-    return layouts
+@dataclass(frozen=True)
+class Encoding:
+    """How an encoding lies in memory and what a conversion library is asked to make of it.
+
+    Attributes:
+        name: What libraries call it; OpenCV's generic names (8UC3) go under what cameras mean.
+        target: The encoding to convert to, None where the pixels are wanted as they are.
+        channels: Samples per pixel in memory.
+        sample_bytes: Bytes per sample.
+        min_side: Demosaicing smaller images gives black.
+        even_width: Two neighbours share their colour.
+    """
+
+    name: str
+    target: str | None
+    channels: int = 1
+    sample_bytes: int = 1
+    min_side: int = 1
+    even_width: bool = False
 
 
-LAYOUTS = _layouts()
-"""Every encoding that can be read, by its ROS name."""
+_BAYER_ORDERS = ("rggb", "bggr", "gbrg", "grbg")
 
-GREY = frozenset(name for name, layout in LAYOUTS.items() if layout.colour in {"mono8", "mono16"})
-"""Encodings of one intensity channel: what a thermal camera delivers."""
+THERMAL_ENCODINGS: Mapping[str, Encoding] = {
+    "mono8": Encoding("mono8", None),
+    "8UC1": Encoding("mono8", None),
+    "mono16": Encoding("mono16", None, sample_bytes=2),
+    "16UC1": Encoding("mono16", None, sample_bytes=2),
+    # Some drivers send grey in three equal channels.
+    "rgb8": Encoding("rgb8", "mono8", 3),
+    "bgr8": Encoding("bgr8", "mono8", 3),
+    "8UC3": Encoding("bgr8", "mono8", 3),
+}
+"""What a thermal camera is read in."""
 
-THERMAL = GREY | {"rgb8", "bgr8", "8UC3"}
-"""Encodings accepted as thermal; the colour ones carry a grey picture in three equal channels."""
+RGB_ENCODINGS: Mapping[str, Encoding] = {
+    "rgb8": Encoding("rgb8", None, 3),
+    "bgr8": Encoding("bgr8", "rgb8", 3),
+    "8UC3": Encoding("bgr8", "rgb8", 3),
+    "rgba8": Encoding("rgba8", "rgb8", 4),
+    "bgra8": Encoding("bgra8", "rgb8", 4),
+    "8UC4": Encoding("bgra8", "rgb8", 4),
+    "mono8": Encoding("mono8", "rgb8"),
+    "8UC1": Encoding("mono8", "rgb8"),
+    "yuv422": Encoding("yuv422", "rgb8", 2, even_width=True),
+    "uyvy": Encoding("yuv422", "rgb8", 2, even_width=True),
+    "yuv422_yuy2": Encoding("yuv422_yuy2", "rgb8", 2, even_width=True),
+    "yuyv": Encoding("yuv422_yuy2", "rgb8", 2, even_width=True),
+    **{
+        f"bayer_{order}8": Encoding(f"bayer_{order}8", "rgb8", min_side=3)
+        for order in _BAYER_ORDERS
+    },
+    **{
+        f"bayer_{order}16": Encoding(f"bayer_{order}16", "rgb16", sample_bytes=2, min_side=3)
+        for order in _BAYER_ORDERS
+    },
+}
+"""What a visible camera is read in."""
 
 
-def check_image(message: ImageMessage) -> Layout:
-    """Checks that encoding, size, step and data of an image message agree.
+def thermal_array(message: ImageMessage, convert: Convert = message_to_cvimage) -> Array:
+    """The thermal image in a message.
 
     Args:
-        message: ``sensor_msgs/Image`` of rclpy or rosbags.
+        message: In one of `THERMAL_ENCODINGS`; colour is turned to grey, which leaves three equal
+            channels exact.
+        convert: The library to convert with.
 
     Returns:
-        Where the pixels lie in ``message.data``.
+        HxW, uint8 or uint16, in this machine's byte order; may be a read-only view of the message.
 
     Raises:
-        ImageEncodingError: With what was expected and what was found.
+        ImageEncodingError: For another encoding, or fields that contradict each other.
     """
-    layout = LAYOUTS.get(message.encoding)
-    if layout is None:
-        raise ImageEncodingError(
-            f"encoding {message.encoding!r} cannot be read; supported are {', '.join(LAYOUTS)}"
-        )
-    height, width = message.height, message.width
-    if height < 1 or width < 1:
-        raise ImageEncodingError(f"the image is empty: {width}x{height} pixels")
-    if height * width > MAX_PIXELS:
-        raise ImageEncodingError(
-            f"{width}x{height} pixels are more than the {MAX_PIXELS} accepted; "
-            "is the message damaged?"
-        )
-    row = width * layout.channels * layout.dtype.itemsize
-    if message.step < row:
-        raise ImageEncodingError(
-            f"step is {message.step}, but a row of {width} pixels {message.encoding} "
-            f"takes {row} bytes"
-        )
-    size = memoryview(message.data).nbytes
-    if size != message.step * height:
-        raise ImageEncodingError(
-            f"data holds {size} bytes, but step {message.step} x height {height} "
-            f"is {message.step * height}"
-        )
-    if layout.channels == 2 and width % 2:
-        raise ImageEncodingError(
-            f"{message.encoding} stores two pixels together, so width {width} should be even"
-        )
-    return layout
+    return _pixels(message, _encoding(message, THERMAL_ENCODINGS, "thermal"), convert)
 
 
-def image_array(message: ImageMessage) -> Array:
-    """The pixels as they were sent, without row padding and in this machine's byte order.
+def rgb_array(message: ImageMessage, convert: Convert = message_to_cvimage) -> Array:
+    """The visible image in a message.
 
     Args:
-        message: ``sensor_msgs/Image`` of rclpy or rosbags.
+        message: In one of `RGB_ENCODINGS`; grey becomes three equal channels, alpha is dropped,
+            Bayer patterns are interpolated, 16 bits are scaled from 0..65535 to 0..255.
+        convert: The library to convert with.
 
     Returns:
-        HxW (one channel) or HxWxC, dtype of the encoding. A view of the message's data where
-        neither padding nor byte order is in the way, read-only if that data is.
+        HxWx3 uint8 in the order R, G, B; may be a read-only view of the message.
 
     Raises:
-        ImageEncodingError: As `check_image`.
+        ImageEncodingError: For another encoding, or fields that contradict each other.
     """
-    layout = check_image(message)
-    row = message.width * layout.channels * layout.dtype.itemsize
-    rows = np.frombuffer(message.data, np.uint8).reshape(message.height, message.step)[:, :row]
-    pixels = np.ascontiguousarray(rows).view(layout.dtype)
-    if layout.dtype.itemsize > 1 and bool(message.is_bigendian) != (sys.byteorder == "big"):
-        pixels = pixels.byteswap()
-    if layout.channels > 1:
-        return pixels.reshape(message.height, message.width, layout.channels)
+    pixels = _pixels(message, _encoding(message, RGB_ENCODINGS, "visible"), convert)
+    if pixels.dtype == np.uint16:
+        # Done here because libraries differ: one rounds, the other truncates.
+        return np.asarray(cv2.convertScaleAbs(pixels, alpha=255 / 65535))
     return pixels
 
 
-def thermal_array(message: ImageMessage) -> Array:
-    """A thermal image as the fusion takes it.
-
-    Args:
-        message: An image in one of the encodings `THERMAL`.
-
-    Returns:
-        HxW, uint8 or uint16; HxWx3 uint8 for a camera that sends grey as colour.
-
-    Raises:
-        ImageEncodingError: As `check_image`, or for an encoding that is not a thermal camera's.
-    """
-    if message.encoding in LAYOUTS and message.encoding not in THERMAL:
+def _encoding(message: ImageMessage, known: Mapping[str, Encoding], camera: str) -> Encoding:
+    if message.encoding not in known:
         raise ImageEncodingError(
-            f"a thermal image should be one of {', '.join(sorted(THERMAL))}, "
-            f"not {message.encoding!r}"
+            f"encoding {message.encoding!r} is not one a {camera} camera is read in; "
+            f"expected one of {', '.join(known)}"
         )
-    return image_array(message)
+    return known[message.encoding]
 
 
-def rgb_array(message: ImageMessage) -> Array:
-    """A visible image as the fusion takes it.
+def _pixels(message: ImageMessage, encoding: Encoding, convert: Convert) -> Array:
+    _check_sizes(message, encoding)
+    data = _packed(message, encoding)
+    # Libraries read just these fields; a namespace over the data saves a copy into a message.
+    dense = SimpleNamespace(
+        height=message.height,
+        width=message.width,
+        encoding=encoding.name,
+        is_bigendian=int(sys.byteorder == "big"),
+        step=data.size // message.height,
+        data=data,
+    )
+    try:
+        return convert(dense, encoding.target)
+    except Exception as error:  # each library has its own errors, and OpenCV's come through
+        raise ImageEncodingError(
+            f"a {message.width}x{message.height} image of encoding {message.encoding!r} "
+            f"cannot be converted: {error}"
+        ) from error
 
-    Args:
-        message: An image in any encoding of `LAYOUTS` except 32FC1; grey becomes three equal
-            channels, 16 bits are scaled to 8, Bayer patterns are interpolated.
 
-    Returns:
-        HxWx3 uint8 in the order R, G, B.
+def _check_sizes(message: ImageMessage, encoding: Encoding) -> None:
+    width, height, step = message.width, message.height, message.step
+    what = f"a {width}x{height} image of encoding {message.encoding!r}"
+    if not (encoding.min_side <= min(width, height) and max(width, height) <= MAX_SIDE):
+        raise ImageEncodingError(
+            f"{what} cannot be used: width and height should be {encoding.min_side} to {MAX_SIDE}"
+        )
+    if encoding.even_width and width % 2:
+        raise ImageEncodingError(
+            f"{what} cannot be used: two neighbours share their colour, the width should be even"
+        )
+    row = width * encoding.channels * encoding.sample_bytes
+    if step < row:
+        raise ImageEncodingError(f"{what} has rows of {row} bytes, but its step is {step}")
+    size = memoryview(message.data).nbytes
+    if size != step * height:
+        raise ImageEncodingError(
+            f"{what} with step {step} has {step * height} bytes, but its data holds {size}"
+        )
 
-    Raises:
-        ImageEncodingError: As `check_image`, or for an encoding without brightness.
-    """
-    if message.encoding == "32FC1":
-        raise ImageEncodingError("a visible image should hold colour or grey, not 32FC1")
-    pixels = image_array(message)
-    colour = LAYOUTS[message.encoding].colour
-    return np.asarray(rosbags_image.convert_color(pixels, colour, "rgb8"))
+
+def _packed(message: ImageMessage, encoding: Encoding) -> Array:
+    """The message's bytes without row padding and in this machine's byte order."""
+    data = np.frombuffer(message.data, np.uint8)
+    row = message.width * encoding.channels * encoding.sample_bytes
+    if message.step > row:
+        data = np.ascontiguousarray(data.reshape(message.height, message.step)[:, :row]).reshape(-1)
+    if encoding.sample_bytes == 2 and bool(message.is_bigendian) != (sys.byteorder == "big"):
+        data = data.view(np.uint16).byteswap().view(np.uint8)
+    return data
