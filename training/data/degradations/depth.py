@@ -63,11 +63,12 @@ def pseudo_depth(visible: FloatImage, rng: np.random.Generator) -> FloatImage:
     x = np.arange(width, dtype=np.float32)[None, :] - np.float32(width / 2)
     row = (y + np.float32(roll) * x) / np.float32(scene_height)
     ground = np.clip((near - row) / (near - horizon), 0.0, 1.0).astype(np.float32)
-    ground **= np.float32(rng.uniform(0.8, 1.5))
+    ground = cv2.pow(ground, rng.uniform(0.8, 1.5))
 
-    dark = cv2.erode(visible.min(axis=2), np.ones((7, 7), np.uint8))
+    red, green, blue = cv2.split(visible)
+    dark = cv2.erode(cv2.min(cv2.min(red, green), blue), np.ones((7, 7), np.uint8))
     cue = dark / (dark.max() + np.float32(1e-3))
-    field = smooth_field((height, width), rng.uniform(40.0, 160.0), rng)
+    field = smooth_field((height, width), rng.uniform(70.0, 200.0), rng)
     # Regions of one colour tend to be one thing at one distance: any projection of the colours
     # sets them apart.
     tone = cv2.transform(visible, rng.normal(0.0, 1.0, (1, 3)).astype(np.float32))
@@ -81,7 +82,7 @@ def pseudo_depth(visible: FloatImage, rng: np.random.Generator) -> FloatImage:
     nearness = guided_filter(guide, nearness, radius, 10 ** rng.uniform(-2.5, -1.0))
     nearness = np.clip(nearness, 0.0, 1.0)
     # Walls and trees differ in distance; the road itself is plain.
-    relief = np.float32(rng.uniform(0.1, 0.6)) * nearness * (0.1 + 0.9 * ground**3)
+    relief = np.float32(rng.uniform(0.1, 0.6)) * nearness * (0.1 + 0.9 * ground * ground * ground)
     depth = ground * (1.0 - relief)
     return np.clip(depth, 0.0, 1.0).astype(np.float32)
 
