@@ -32,7 +32,7 @@ def haze(
         H x W x 3 RGB in [0, 1].
     """
     depth = pseudo_depth(visible, rng) if depth is None else depth
-    beta = np.float32(0.2 + 3.6 * severity**0.8)
+    beta = np.float32(0.1 + 3.7 * severity**0.8)
     # Fog banks: thickness varies along the line of sight, gently.
     banks = smooth_field(depth.shape, rng.uniform(120.0, 300.0), rng)
     thickness = beta * depth * np.exp(np.float32(rng.uniform(0.0, 0.2)) * banks)
