@@ -32,7 +32,7 @@ from training.metrics.folder import (
     list_images,
     mean_scores,
     read_image,
-    score_folder,
+    score_folders,
 )
 
 THERMAL_NAMES = ("ir", "thermal", "infrared")
@@ -150,7 +150,7 @@ def evaluate(
     Raises:
         FileNotFoundError: There are no results for any set.
     """
-    evaluations = []
+    wanted = []
     for images in sets:
         folder = results / images.name
         if not folder.is_dir():
@@ -159,14 +159,16 @@ def evaluate(
                 continue
             folder = results
         for kind, thermal, visible in images.references(reference):
-            rows = score_folder(thermal, visible, folder, jobs=jobs, cache=cache)
-            evaluations.append(Evaluation(images.name, kind, rows))
-    if not evaluations:
+            wanted.append((images.name, kind, (thermal, visible, folder)))
+    if not wanted:
         raise FileNotFoundError(
             f"{results}: expected results in subfolders named like the sets "
             f"({', '.join(images.name for images in sets)}), found none"
         )
-    return evaluations
+    tables = score_folders([folders for _, _, folders in wanted], jobs=jobs, cache=cache)
+    return [
+        Evaluation(name, kind, rows) for (name, kind, _), rows in zip(wanted, tables, strict=True)
+    ]
 
 
 def means(evaluations: Sequence[Evaluation]) -> list[dict[str, object]]:
@@ -236,7 +238,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="ir/ vi/ [clean_*]")
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--results", type=Path, metavar="DIR", help="images that a method made")
-    what.add_argument("--weights", metavar="W", help="fuse with this project's network first")
+    what.add_argument(
+        "--weights",
+        nargs="?",
+        const="",
+        metavar="W",
+        help="fuse with this project's network first: a weights file, or the shipped one",
+    )
     what.add_argument("--method", choices=BASELINES, help="fuse with a built-in baseline first")
     parser.add_argument("--engine", default="auto", metavar="E", help="with --weights: %(default)s")
     parser.add_argument(
@@ -289,14 +297,20 @@ def _run(options: argparse.Namespace, scratch: Path) -> tuple[str, list[Evaluati
 def _method(options: argparse.Namespace) -> tuple[str, Fuse]:
     if options.method:
         return options.method, partial(fuse_baseline, options.method)
-    return f"{options.weights} ({options.engine})", _network(options.weights, options.engine)
+    return _network(options.weights, options.engine)
 
 
-def _network(weights: str, engine: str) -> Fuse:
+def _network(weights: str, engine: str) -> tuple[str, Fuse]:
+    # Imported here: baselines and folders of results need no torch.
+    from amg_fuse_ros.engine import EngineUnavailableError
     from amg_fuse_ros.fusion import Fuser
 
-    fuser = Fuser.from_options(weights=weights, engine=engine, scale=1.0)
-    return lambda thermal, visible: fuser(thermal, visible).fused
+    try:
+        fuser = Fuser.from_options(weights=weights, engine=engine, scale=1.0)
+    except EngineUnavailableError as error:
+        raise ValueError(f"engine {engine}: {error}") from error
+    name = f"{weights or 'shipped weights'} ({fuser.engine.name})"
+    return name, lambda thermal, visible: fuser.fuse(thermal, visible).image
 
 
 def _with_problems(evaluation: Evaluation, problems: Mapping[str, str]) -> Evaluation:

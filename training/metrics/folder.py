@@ -65,28 +65,38 @@ def score_folder(
         FileNotFoundError: A folder does not exist.
         ValueError: A folder holds two images of one name.
     """
-    folders = [list_images(folder) for folder in (thermal_dir, visible_dir, results_dir)]
-    triples: dict[str, list[Path]] = {}
-    rows: dict[str, ImageScore] = {}
-    for name in folders[0].keys() | folders[1].keys():
-        missing = [
-            directory
-            for directory, files in zip(
-                (thermal_dir, visible_dir, results_dir), folders, strict=True
-            )
-            if name not in files
-        ]
-        if missing:
-            rows[name] = ImageScore(name, problem=f"no image {name!r} in {missing[0]}")
-        else:
-            triples[name] = [files[name] for files in folders]
+    return score_folders([(thermal_dir, visible_dir, results_dir)], jobs=jobs, cache=cache)[0]
 
-    for name, outcome in _outcomes(triples, jobs or _cores(), cache):
+
+def score_folders(
+    folders: Sequence[tuple[Path, Path, Path]],
+    *,
+    jobs: int | None = None,
+    cache: Path | None = None,
+) -> list[list[ImageScore]]:
+    """Score several (thermal, visible, results) folders at once, one list of rows for each.
+
+    One set of worker processes serves them all; everything else is as for `score_folder`.
+    """
+    tables: list[dict[str, ImageScore]] = []
+    triples: dict[_Place, list[Path]] = {}
+    for number, directories in enumerate(folders):
+        files = [list_images(directory) for directory in directories]
+        tables.append({})
+        for name in files[0].keys() | files[1].keys():
+            missing = [d for d, found in zip(directories, files, strict=True) if name not in found]
+            if missing:
+                problem = f"no image {name!r} in {missing[0]}"
+                tables[number][name] = ImageScore(name, problem=problem)
+            else:
+                triples[number, name] = [found[name] for found in files]
+
+    for (number, name), outcome in _outcomes(triples, jobs or _cores(), cache):
         if isinstance(outcome, str):
-            rows[name] = ImageScore(name, problem=outcome)
+            tables[number][name] = ImageScore(name, problem=outcome)
         else:
-            rows[name] = ImageScore(name, outcome)
-    return [rows[name] for name in sorted(rows)]
+            tables[number][name] = ImageScore(name, outcome)
+    return [[rows[name] for name in sorted(rows)] for rows in tables]
 
 
 def mean_scores(rows: Iterable[ImageScore]) -> dict[str, float]:
@@ -148,58 +158,60 @@ def default_cache() -> Path:
     return Path(base) / "amg_fuse_ros" / "metrics"
 
 
-Outcome = dict[str, float] | str
+_Place = tuple[int, str]
+"""Which of the folders, and the image's name in it."""
+
+_Outcome = dict[str, float] | str
 """The scores, or what was wrong with the files."""
 
 
 def _outcomes(
-    triples: Mapping[str, Sequence[Path]], jobs: int, cache: Path | None
-) -> Iterator[tuple[str, Outcome]]:
+    triples: Mapping[_Place, Sequence[Path]], jobs: int, cache: Path | None
+) -> Iterator[tuple[_Place, _Outcome]]:
     """Yield each triple's outcome, from the cache where it is known, in no certain order."""
-    kept: dict[str, Path] = {}
+    kept: dict[_Place, Path] = {}
     if cache is not None:
         cache.mkdir(parents=True, exist_ok=True)
         with ThreadPoolExecutor(jobs) as pool:
             keys = pool.map(_content_key, triples.values())
-            for name, key in zip(triples, keys, strict=True):
+            for place, key in zip(triples, keys, strict=True):
                 if key:
-                    kept[name] = cache / key[:2] / f"{key}.json"
+                    kept[place] = cache / key[:2] / f"{key}.json"
     fresh = {}
-    for name, paths in triples.items():
-        scores = _recall(kept[name]) if name in kept else None
+    for place, paths in triples.items():
+        scores = _recall(kept[place]) if place in kept else None
         if scores is None:
-            fresh[name] = paths
+            fresh[place] = paths
         else:
-            yield name, scores
+            yield place, scores
     computed = _compute(fresh, min(jobs, len(fresh)))
-    for name, outcome in track(
-        computed,
-        "scoring",
-        total=len(fresh),
-        console=Console(stderr=True),
-        disable=not fresh,
+    bar = Console(stderr=True)
+    for place, outcome in track(
+        computed, "scoring", total=len(fresh), console=bar, disable=not fresh
     ):
-        if name in kept and not isinstance(outcome, str):
-            _keep(kept[name], outcome)
-        yield name, outcome
+        if place in kept and not isinstance(outcome, str):
+            _keep(kept[place], outcome)
+        yield place, outcome
 
 
-def _compute(triples: Mapping[str, Sequence[Path]], jobs: int) -> Iterator[tuple[str, Outcome]]:
+def _compute(
+    triples: Mapping[_Place, Sequence[Path]], jobs: int
+) -> Iterator[tuple[_Place, _Outcome]]:
     if jobs <= 1:
-        for name, paths in triples.items():
-            yield name, _score_files(paths)
+        for place, paths in triples.items():
+            yield place, _score_files(paths)
         return
     # Spawned, not forked: the caller may have run a network, and forked OpenMP pools hang.
     pool = ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), cv2.setNumThreads, (1,))
     try:
-        futures = {pool.submit(_score_files, paths): name for name, paths in triples.items()}
+        futures = {pool.submit(_score_files, paths): place for place, paths in triples.items()}
         for future in as_completed(futures):
             yield futures[future], future.result()
     finally:
         pool.shutdown(cancel_futures=True)
 
 
-def _score_files(paths: Sequence[Path]) -> Outcome:
+def _score_files(paths: Sequence[Path]) -> _Outcome:
     try:
         return score(*(read_image(path) for path in paths))
     except ValueError as error:
