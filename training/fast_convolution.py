@@ -7,6 +7,7 @@ kernel) and the weight gradient a compiled loop over pixels, channels innermost.
 the same; ``accelerate`` swaps it into a network, parameters and keys stay as they are.
 """
 
+import threading
 from typing import Any
 
 import numba
@@ -15,6 +16,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from amg_fuse_ros.network.threads import in_parallel
 
 
 def accelerate(network: nn.Module) -> None:
@@ -71,36 +74,41 @@ class _DepthwiseFunction(torch.autograd.Function):
         grad = grad.contiguous(memory_format=torch.channels_last)
         k = weight.shape[-1]
         grad_x = F.conv2d(grad, weight.flip(-1, -2), padding=k // 2, groups=weight.shape[0])
-        parts = np.zeros((numba.get_num_threads(), k, k, weight.shape[0]), np.float32)
-        _weight_gradient(
-            x.permute(0, 2, 3, 1).numpy(), grad.permute(0, 2, 3, 1).detach().numpy(), parts
-        )
-        grad_weight = torch.from_numpy(parts.sum(axis=0)).permute(2, 0, 1).unsqueeze(1)
+        images, grads = (t.detach().permute(0, 2, 3, 1).numpy() for t in (x, grad))
+        sums = np.zeros((k, k, weight.shape[0]), np.float32)
+        lock = threading.Lock()
+
+        def add(rows: slice) -> None:
+            part = _weight_gradient(images, grads, k, rows.start, rows.stop)
+            with lock:
+                np.add(sums, part, out=sums)
+
+        in_parallel(images.shape[0] * images.shape[1], add)
+        grad_weight = torch.from_numpy(sums).permute(2, 0, 1).unsqueeze(1)
         return grad_x, grad_weight.contiguous()
 
 
-@numba.njit(cache=True, parallel=True, fastmath=True, nogil=True)
+@numba.njit(cache=True, fastmath=True, nogil=True)
 def _weight_gradient(
-    x: NDArray[np.float32], grad: NDArray[np.float32], parts: NDArray[np.float32]
-) -> None:
-    """Sum grad[b, y, x, c] x[b, y + dy, x + dx, c] over pixels, one part for each thread.
+    x: NDArray[np.float32], grad: NDArray[np.float32], k: int, first: int, last: int
+) -> NDArray[np.float32]:
+    """Sum grad[b, y, x, c] x[b, y + dy, x + dx, c] over the rows first..last of all images.
 
-    ``x`` and ``grad`` are B H W C, ``parts`` T k k C.
+    ``x`` and ``grad`` are B H W C; the result is k k C.
     """
-    batch, height, width, channels = x.shape
-    threads, k = parts.shape[:2]
+    _, height, width, channels = x.shape
     reach = k // 2
-    for t in numba.prange(threads):
-        part = parts[t]
-        for row in range(t, batch * height, threads):
-            b, y = row // height, row % height
-            for dy in range(max(0, reach - y), min(k, height + reach - y)):
-                source = x[b, y + dy - reach]
-                for column in range(width):
-                    g = grad[b, y, column]
-                    low, high = max(0, reach - column), min(k, width + reach - column)
-                    for dx in range(low, high):
-                        s = source[column + dx - reach]
-                        sums = part[dy, dx]
-                        for c in range(channels):
-                            sums[c] += g[c] * s[c]
+    sums = np.zeros((k, k, channels), np.float32)
+    for row in range(first, last):
+        b, y = row // height, row % height
+        for dy in range(max(0, reach - y), min(k, height + reach - y)):
+            source = x[b, y + dy - reach]
+            for column in range(width):
+                g = grad[b, y, column]
+                low, high = max(0, reach - column), min(k, width + reach - column)
+                for dx in range(low, high):
+                    s = source[column + dx - reach]
+                    total = sums[dy, dx]
+                    for c in range(channels):
+                        total[c] += g[c] * s[c]
+    return sums

@@ -51,7 +51,7 @@ def load_weights(path: str | Path, *, size: str | None = None) -> AMGFuse:
         raise WeightsError(f"{path}: expected weights of size {size!r}, found size {found!r}")
     with torch.device("meta"):
         network = AMGFuse.from_size(found)
-    _check_keys(state, network.state_dict(), found, path)
+    check_keys(state, network.state_dict(), f"size {found!r}", path)
     network.load_state_dict(state, assign=True)
     return network.eval().requires_grad_(True)
 
@@ -67,11 +67,20 @@ def save_weights(
         card: What the weights are (data, steps, commit, metrics): plain values, kept as JSON.
         dtype: Floating type to store, by default that of the weights.
     """
+    save_tensors(network.state_dict(), path, {"size": network.size.name, **card}, dtype)
+
+
+def save_tensors(
+    state: Mapping[str, Tensor],
+    path: str | Path,
+    card: Mapping[str, Any],
+    dtype: torch.dtype | None = None,
+) -> None:
+    """Write any state dict as :func:`save_weights` does: safetensors with a card, or nothing."""
     path = Path(path)
-    state = {k: v.detach().to("cpu", dtype).contiguous() for k, v in network.state_dict().items()}
-    metadata = {"format": "pt", "card": json.dumps({"size": network.size.name, **card})}
+    tensors = {k: v.detach().to("cpu", dtype).contiguous() for k, v in state.items()}
     partial = path.with_name(path.name + ".partial")
-    save_file(state, partial, metadata)
+    save_file(tensors, partial, {"format": "pt", "card": json.dumps(dict(card))})
     partial.replace(path)
 
 
@@ -98,6 +107,17 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
         FileNotFoundError: If there is no such file.
         WeightsError: If the file cannot be read or holds no state dict.
     """
+    tensors = read_tensors(path)
+    return {k: v for k, v in tensors.items() if not k.startswith(IGNORED_PREFIXES)}
+
+
+def read_tensors(path: str | Path) -> dict[str, Tensor]:
+    """All tensors of a weights file: unwrapped, without "module.", at least float32.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        WeightsError: If the file cannot be read or holds no state dict.
+    """
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such weights file")
@@ -113,13 +133,11 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
         )
     state: dict[str, Tensor] = {}
     for key, value in content.items():
-        name = str(key).removeprefix("module.")
-        if name.startswith(IGNORED_PREFIXES):
-            continue
         if not isinstance(value, Tensor):
             raise WeightsError(
                 f"{path}: expected a tensor under {key!r}, found {type(value).__name__}"
             )
+        name = str(key).removeprefix("module.")
         state[name] = value if value.dtype == torch.float64 else value.float()
     return state
 
@@ -153,20 +171,31 @@ def _size_of(state: Mapping[str, Tensor], path: Path) -> str:
     raise WeightsError(f"{path}: expected a first layer of width {known}, found {dim}")
 
 
-def _check_keys(
-    state: Mapping[str, Tensor], expected: Mapping[str, Tensor], size: str, path: Path
+def check_keys(
+    state: Mapping[str, Tensor], expected: Mapping[str, Tensor], what: str, path: Path
 ) -> None:
+    """Refuse a state dict whose keys or shapes are not the expected ones.
+
+    Args:
+        state: What the file holds.
+        expected: A state dict of the network it is for.
+        what: The network's name for the message.
+        path: The file, for the message.
+
+    Raises:
+        WeightsError: If keys are missing or unknown, or a shape differs.
+    """
     missing = [k for k in expected if k not in state]
     unknown = [k for k in state if k not in expected]
     if missing or unknown:
         raise WeightsError(
-            f"{path}: expected the {len(expected)} keys of size {size!r}; "
+            f"{path}: expected the {len(expected)} keys of {what}; "
             f"{len(missing)} missing ({_some(missing)}), {len(unknown)} unknown ({_some(unknown)})"
         )
     for key, value in expected.items():
         if state[key].shape != value.shape:
             raise WeightsError(
-                f"{path}: {key}: expected shape {tuple(value.shape)} of size {size!r}, "
+                f"{path}: {key}: expected shape {tuple(value.shape)} of {what}, "
                 f"found {tuple(state[key].shape)}"
             )
 

@@ -53,7 +53,7 @@ def _argsort_row(bits, row, values, indices, width, passes):  # type: ignore[no-
         values[i] = row[index]
 
 
-@numba.njit(cache=True, nogil=True, parallel=True)
+@numba.njit(cache=True, nogil=True)
 def argsort_rows(bits, rows, values, indices):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN201
     """Sort each row ascending, stable.
 
@@ -65,5 +65,5 @@ def argsort_rows(bits, rows, values, indices):  # type: ignore[no-untyped-def] #
     """
     short = rows.shape[1] < 4096  # short rows: clearing 2048 buckets would cost more than a pass
     width, passes = (8, 4) if short else (11, 3)
-    for r in numba.prange(rows.shape[0]):
+    for r in range(rows.shape[0]):
         _argsort_row(bits[r], rows[r], values[r], indices[r], width, passes)

@@ -11,6 +11,8 @@ import importlib.util
 import torch
 from torch import Tensor
 
+from amg_fuse_ros.network.threads import in_parallel
+
 _HAS_NUMBA = importlib.util.find_spec("numba") is not None
 
 
@@ -24,9 +26,13 @@ def _stable_sort(x: Tensor) -> tuple[Tensor, Tensor]:
     rows = x.detach().contiguous().view(-1, x.shape[-1])
     values = torch.empty_like(rows)
     indices = torch.empty(rows.shape, dtype=torch.int64)
-    argsort_rows(
-        rows.view(torch.int32).numpy().view("uint32"), rows.numpy(), values.numpy(), indices.numpy()
+    arrays = (
+        rows.view(torch.int32).numpy().view("uint32"),
+        rows.numpy(),
+        values.numpy(),
+        indices.numpy(),
     )
+    in_parallel(rows.shape[0], lambda part: argsort_rows(*(a[part] for a in arrays)))
     return values.view(x.shape), indices.view(x.shape)
 
 
