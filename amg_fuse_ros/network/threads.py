@@ -9,6 +9,7 @@ release the interpreter's lock.
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
+from itertools import pairwise
 
 import torch
 
@@ -21,7 +22,7 @@ def in_parallel(count: int, work: Callable[[slice], object]) -> None:
     """
     threads = max(1, min(torch.get_num_threads(), count))
     bounds = [count * i // threads for i in range(threads + 1)]
-    slices = [slice(a, b) for a, b in zip(bounds, bounds[1:], strict=False)]
+    slices = [slice(a, b) for a, b in pairwise(bounds)]
     others = [_pool(threads - 1).submit(work, part) for part in slices[1:]] if threads > 1 else []
     work(slices[0])
     for other in others:

@@ -1,0 +1,39 @@
+"""What every engine offers."""
+
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatImage = NDArray[np.float32]
+
+
+class EngineUnavailableError(RuntimeError):
+    """An engine that cannot run on this machine; the message says what it needs."""
+
+
+class Engine(Protocol):
+    """Runs the fusion network on one pair at a time."""
+
+    @property
+    def name(self) -> str:
+        """Its key in ``ENGINES``."""
+
+    @property
+    def device(self) -> str:
+        """Where it computes, as ``"cpu"`` or ``"cuda:0"``."""
+
+    @property
+    def precision(self) -> str:
+        """``"fp32"``, ``"bf16"``, ``"fp16"`` or ``"fp64"``."""
+
+    def fuse(self, visible: FloatImage, thermal: FloatImage) -> FloatImage:
+        """Fuse one pair.
+
+        Args:
+            visible: RGB, H W 3, float32 in [0, 1].
+            thermal: H W, float32 in [0, 1].
+
+        Returns:
+            The fused image, RGB, H W 3, float32, clamped to [0, 1].
+        """

@@ -1,0 +1,179 @@
+"""The one fusion path: a thermal and an RGB array in, a fused image and its mask out.
+
+The node, the command line, bag replay, evaluation and the benchmark all go through
+:class:`Fuser`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from amg_fuse_ros.engine import Engine, create_engine
+from amg_fuse_ros.imaging.arrays import ByteImage, FloatImage, as_rgb, as_thermal
+from amg_fuse_ros.imaging.local_mask import local_mask
+from amg_fuse_ros.imaging.thermal import to_unit_range
+from amg_fuse_ros.network import fusion_mask, load_weights
+from amg_fuse_ros.weights import shipped_weights
+
+MASK_FORMS = ("local", "paper")
+MIN_SCALE = 0.05
+
+
+@dataclass(frozen=True)
+class FusedFrame:
+    """What comes out of one pair."""
+
+    image: ByteImage
+    """Fused image, RGB, uint8, H W 3, of the RGB image's size."""
+    mask: FloatImage
+    """How much of each pixel comes from the visible camera: float32, H W, 0..1."""
+    timings: Mapping[str, float]
+    """Seconds by stage: ``prepare``, ``engine``, ``finish``, and their sum ``total``."""
+    scale: float
+    """The fraction of the RGB size at which the pair was fused; below 1 detail is lost."""
+
+
+class Fuser:
+    """Fuses pairs with one engine.
+
+    Not safe for use from several threads at once: give each thread its own, or a lock.
+    """
+
+    def __init__(
+        self, engine: Engine | None = None, *, scale: float = 1.0, mask_form: str = "local"
+    ) -> None:
+        """Use an engine, or by default the shipped weights on the best engine here.
+
+        Args:
+            engine: What runs the network.
+            scale: Fraction of the RGB size at which pairs are fused, 0.05 to 1.
+            mask_form: ``"local"``, equation 3 by local least squares, or ``"paper"``,
+                equation 5 averaged over channels.
+
+        Raises:
+            ValueError: If ``scale`` or ``mask_form`` is none of these.
+        """
+        self.engine = engine or create_engine(load_weights(shipped_weights()))
+        self.scale = scale
+        self.mask_form = mask_form
+
+    @classmethod
+    def from_options(
+        cls,
+        *,
+        weights: str | Path | None = None,
+        size: str | None = None,
+        engine: str = "auto",
+        device: str = "auto",
+        precision: str = "auto",
+        scale: float = 1.0,
+        mask_form: str = "local",
+    ) -> "Fuser":
+        """Load weights, make the engine, and return the fuser: what options and parameters name.
+
+        Args:
+            weights: Weights file; ``None`` or ``""`` takes the shipped weights of ``size``.
+            size: ``"tiny"`` or ``"full"``; ``None`` takes what the file holds (shipped: tiny).
+            engine: See :func:`amg_fuse_ros.engine.create_engine`, as ``device``, ``precision``.
+            device: Where to compute.
+            precision: In which floating type.
+            scale: See the constructor.
+            mask_form: See the constructor.
+
+        Raises:
+            FileNotFoundError: If the weights file is not there.
+            ValueError: If the file cannot be used (:class:`amg_fuse_ros.network.WeightsError`)
+                or an option is none of the known ones.
+            EngineUnavailableError: If the engine cannot run here.
+        """
+        network = load_weights(weights or shipped_weights(size or "tiny"), size=size)
+        return cls(
+            create_engine(network, engine, device, precision), scale=scale, mask_form=mask_form
+        )
+
+    @property
+    def scale(self) -> float:
+        """Fraction of the RGB size at which pairs are fused."""
+        return self._scale
+
+    @scale.setter
+    def scale(self, value: float) -> None:
+        if not MIN_SCALE <= value <= 1.0:
+            raise ValueError(f"scale: expected {MIN_SCALE} to 1.0, found {value}")
+        self._scale = float(value)
+
+    @property
+    def mask_form(self) -> str:
+        """``"local"`` or ``"paper"``."""
+        return self._mask_form
+
+    @mask_form.setter
+    def mask_form(self, value: str) -> None:
+        if value not in MASK_FORMS:
+            raise ValueError(f"mask form: expected one of {MASK_FORMS}, found {value!r}")
+        self._mask_form = value
+
+    def __call__(self, thermal: NDArray[Any], rgb: NDArray[Any]) -> FusedFrame:
+        """Same as :meth:`fuse`."""
+        return self.fuse(thermal, rgb)
+
+    def fuse(self, thermal: NDArray[Any], rgb: NDArray[Any]) -> FusedFrame:
+        """Fuse one pair.
+
+        Args:
+            thermal: uint8 or uint16 (counts), H W, or three equal channels; of any size, it is
+                resized to the RGB frame.
+            rgb: uint8, H W 3 in RGB order, or grey H W.
+
+        Raises:
+            ValueError: If an array is empty, of another type or shape (NaN among them).
+        """
+        began = perf_counter()
+        thermal, rgb = as_thermal(thermal), as_rgb(rgb)
+        height, width = rgb.shape[:2]
+        fused_at = (max(1, round(width * self._scale)), max(1, round(height * self._scale)))
+        visible = _resize(rgb, fused_at).astype(np.float32) * np.float32(1 / 255)
+        warm = _resize(to_unit_range(thermal), fused_at)
+
+        prepared = perf_counter()
+        fused = self.engine.fuse(visible, warm)
+        ran = perf_counter()
+
+        mask = self._mask(fused, visible, warm)
+        image = _resize(np.rint(fused * 255).astype(np.uint8), (width, height))
+        mask = _resize(mask, (width, height))
+        done = perf_counter()
+        timings = {
+            "prepare": prepared - began,
+            "engine": ran - prepared,
+            "finish": done - ran,
+            "total": done - began,
+        }
+        return FusedFrame(image, mask, timings, self._scale)
+
+    def _mask(self, fused: FloatImage, visible: FloatImage, thermal: FloatImage) -> FloatImage:
+        if self._mask_form == "local":
+            return local_mask(fused, visible, thermal)
+        f, vi = (torch.from_numpy(x).permute(2, 0, 1)[None] for x in (fused, visible))
+        mask: FloatImage = (
+            fusion_mask(f, vi, torch.from_numpy(thermal)[None, None])[0].mean(0).numpy()
+        )
+        return mask
+
+
+def _resize(image: NDArray[Any], size: tuple[int, int]) -> Any:
+    """To ``size`` (width, height): by area when smaller, cubic for bytes, linear for floats."""
+    height, width = image.shape[:2]
+    if (width, height) == size:
+        return image
+    if size[0] < width or size[1] < height:
+        return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    cubic = image.dtype == np.uint8
+    return cv2.resize(image, size, interpolation=cv2.INTER_CUBIC if cubic else cv2.INTER_LINEAR)

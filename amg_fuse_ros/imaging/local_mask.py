@@ -1,0 +1,40 @@
+"""The mask for people and consumers: equation 3 solved by local least squares."""
+
+import cv2
+import numpy as np
+
+from amg_fuse_ros.imaging.arrays import FloatImage
+
+WINDOW = 11
+"""Side of the window w in pixels."""
+
+EPSILON = 1e-3
+"""Mean squared difference of the cameras (range [0, 1]) below which their shares are unknown:
+about eight grey levels."""
+
+
+def local_mask(fused: FloatImage, visible: FloatImage, thermal: FloatImage) -> FloatImage:
+    """How much of each pixel comes from the visible camera, without the grain of equation 5.
+
+    Equation 3, F = M VI + (1 - M) IR, solved for M over a window w on luminance:
+    M = (mean_w (F - IR)(VI - IR) + eps / 2) / (mean_w (VI - IR)^2 + eps), clamped to [0, 1].
+    Where the two cameras agree M tends to 1/2.
+
+    Args:
+        fused: RGB, H W 3, float32 in [0, 1].
+        visible: RGB, H W 3, float32 in [0, 1].
+        thermal: H W, float32 in [0, 1].
+
+    Returns:
+        H W, float32 in [0, 1].
+    """
+    difference = cv2.cvtColor(visible, cv2.COLOR_RGB2GRAY) - thermal
+    explained = cv2.cvtColor(fused, cv2.COLOR_RGB2GRAY) - thermal
+    numerator = _box(explained * difference) + np.float32(EPSILON / 2)
+    denominator = _box(difference * difference) + np.float32(EPSILON)
+    mask = cv2.divide(numerator, denominator)
+    return np.clip(mask, 0, 1, out=mask)
+
+
+def _box(image: FloatImage) -> FloatImage:
+    return cv2.blur(image, (WINDOW, WINDOW))

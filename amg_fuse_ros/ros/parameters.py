@@ -1,0 +1,100 @@
+"""The table of settings as ROS parameters: declared, described, validated."""
+
+from collections.abc import Callable, Sequence
+
+from rcl_interfaces.msg import (
+    FloatingPointRange,
+    IntegerRange,
+    ParameterDescriptor,
+    SetParametersResult,
+)
+from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+
+from amg_fuse_ros.settings import BY_NAME, TABLE, Setting, Settings, SettingValue
+
+
+def declare(node: Node) -> None:
+    """Declare every setting of the table on ``node``.
+
+    A value from the command line or a parameter file that cannot be taken is logged with its
+    reason, and the default is used: a typing error in a file must not keep a vehicle blind.
+    """
+    for setting in TABLE:
+        descriptor = describe(setting)
+        try:
+            value = node.declare_parameter(setting.name, setting.default, descriptor).value
+            problem = setting.problem_with(value)
+        except (InvalidParameterTypeException, InvalidParameterValueException) as error:
+            problem = setting.problem_with(_override(node, setting.name)) or str(error)
+        if problem is None:
+            continue
+        node.get_logger().error(f"parameter {problem}; {setting.default!r} is used")
+        if node.has_parameter(setting.name):
+            node.undeclare_parameter(setting.name)
+        node.declare_parameter(setting.name, setting.default, descriptor, ignore_override=True)
+
+
+def read(node: Node) -> Settings:
+    """The current values of all settings."""
+    return {setting.name: node.get_parameter(setting.name).value for setting in TABLE}
+
+
+def watch(
+    node: Node, apply: Callable[[str, SettingValue], None], is_configured: Callable[[], bool]
+) -> None:
+    """Refuse bad values at run time with a reason, and pass good ones on.
+
+    Args:
+        node: The node whose parameters were declared by :func:`declare`.
+        apply: Called with the name and value of each live setting that is about to change. A
+            ``ValueError`` of it is a reason to refuse, too.
+        is_configured: While this is true, settings that are not live are refused.
+    """
+
+    def check(parameters: Sequence[Parameter]) -> SetParametersResult:
+        ours = [(BY_NAME[p.name], p.value) for p in parameters if p.name in BY_NAME]
+        for setting, value in ours:
+            problem = setting.problem_with(value)
+            if problem is None and not setting.live and is_configured():
+                problem = (
+                    f"{setting.name}: read when the node is configured; deactivate it and clean "
+                    "it up, set the value, then configure and activate it again"
+                )
+            if problem is not None:
+                return SetParametersResult(successful=False, reason=problem)
+        try:
+            for setting, value in ours:
+                if setting.live:
+                    apply(setting.name, value)
+        except ValueError as error:
+            return SetParametersResult(successful=False, reason=str(error))
+        return SetParametersResult(successful=True)
+
+    node.add_on_set_parameters_callback(check)
+
+
+def describe(setting: Setting) -> ParameterDescriptor:
+    """The setting as ``ros2 param describe`` shows it."""
+    descriptor = ParameterDescriptor(
+        name=setting.name,
+        description=setting.description,
+        additional_constraints=("one of: " + ", ".join(setting.choices)) if setting.choices else "",
+    )
+    if setting.minimum is not None and setting.maximum is not None:
+        if setting.type is int:
+            descriptor.integer_range = [
+                IntegerRange(from_value=int(setting.minimum), to_value=int(setting.maximum), step=1)
+            ]
+        else:
+            descriptor.floating_point_range = [
+                FloatingPointRange(from_value=setting.minimum, to_value=setting.maximum, step=0.0)
+            ]
+    return descriptor
+
+
+def _override(node: Node, name: str) -> object:
+    """The value that was given at start; rclpy offers no public way to ask for it."""
+    given = getattr(node, "_parameter_overrides", {}).get(name)
+    return None if given is None else given.value
