@@ -2,9 +2,6 @@
 
 import json
 import logging
-import math
-import os
-import signal
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +10,6 @@ from typing import Any
 
 import torch
 from lightning_fabric import Fabric
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Subset
 
@@ -22,16 +18,20 @@ from training.config import TrainingConfig
 from training.data.pairs import Batch, PairDataset, PairFiles
 from training.fast_convolution import accelerate
 from training.losses import color_loss, gradient_loss, intensity_loss, mgls_loss, ssim_loss
+from training.schedule import (
+    StopSignal,
+    TrainingDivergedError,
+    progress_bar,
+    save_whole,
+    update_average,
+    warmup_cosine,
+)
 
 logger = logging.getLogger(__name__)
 
 CHECKPOINT = "last.ckpt"
 MONITOR_EVERY = 20
 CHECKPOINT_EVERY_S = 300.0
-
-
-class TrainingDivergedError(RuntimeError):
-    """The loss is no longer a number; the message says at which step, sample and term."""
 
 
 @dataclass
@@ -62,12 +62,13 @@ def loss_terms(
 
 def learning_rate(config: TrainingConfig, step: int) -> float:
     """Linear warm-up, then a cosine from ``learning_rate`` to ``final_learning_rate``."""
-    if step < config.warmup_steps:
-        return config.learning_rate * (step + 1) / config.warmup_steps
-    share = (step - config.warmup_steps) / max(config.steps - config.warmup_steps, 1)
-    cosine = (1 + math.cos(math.pi * min(share, 1.0))) / 2
-    low = config.final_learning_rate
-    return low + (config.learning_rate - low) * cosine
+    return warmup_cosine(
+        step,
+        steps=config.steps,
+        warmup=config.warmup_steps,
+        high=config.learning_rate,
+        low=config.final_learning_rate,
+    )
 
 
 def train(
@@ -115,10 +116,10 @@ def train(
     loader = DataLoader(rest, batch_size=None, num_workers=workers, prefetch_factor=4)
     model, optimizer = fabric.setup(network, optimizer)
 
-    stop = _StopSignal()
+    stop = StopSignal()
     last_saved = time.monotonic()
     spent_before = progressed.seconds
-    with stop, _progress() as bar, (run / "log.jsonl").open("a") as log:
+    with stop, progress_bar() as bar, (run / "log.jsonl").open("a") as log:
         task = bar.add_task("train", total=config.steps, completed=progressed.step, loss="")
         for sampled in loader:
             batch = sampled.to(fabric.device)
@@ -137,7 +138,7 @@ def train(
                     f"step {step}: the gradient is not finite, {batch.names}"
                 )
             optimizer.step()
-            _average(average, network, min(config.ema_decay, (1 + step) / (10 + step)))
+            update_average(average, network, config.ema_decay, step)
 
             progressed.step += 1
             progressed.seconds = spent_before + time.monotonic() - began
@@ -175,12 +176,7 @@ def save_checkpoint(
         "average": average,
         "optimizer": optimizer.state_dict(),
     }
-    partial = run / (CHECKPOINT + ".partial")
-    with partial.open("wb") as file:
-        torch.save(state, file)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(run / CHECKPOINT)
+    save_whole(state, run / CHECKPOINT)
 
 
 def load_checkpoint(run: Path) -> dict[str, Any]:
@@ -223,42 +219,7 @@ def _describe(
     (run / "run.json").write_text(json.dumps(description, indent=1))
 
 
-def _average(average: dict[str, Tensor], network: nn.Module, decay: float) -> None:
-    with torch.no_grad():
-        for name, value in network.state_dict().items():
-            average[name].lerp_(value, 1 - decay)
-
-
 def _check_finite(total: Tensor, terms: dict[str, Tensor], batch: Batch, step: int) -> None:
     if not torch.isfinite(total):
         bad = [name for name, value in terms.items() if not torch.isfinite(value)]
         raise TrainingDivergedError(f"step {step}: loss terms {bad} are not finite, {batch.names}")
-
-
-def _progress() -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("loss {task.fields[loss]}"),
-        TimeRemainingColumn(),
-    )
-
-
-class _StopSignal:
-    """Remembers SIGTERM and SIGINT while it is entered, so that the loop can save and leave."""
-
-    def __init__(self) -> None:
-        self.asked = False
-
-    def __enter__(self) -> "_StopSignal":
-        signals = (signal.SIGTERM, signal.SIGINT)
-        self._before = {number: signal.signal(number, self._ask) for number in signals}
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    def _ask(self, *_: object) -> None:
-        self.asked = True

@@ -1,5 +1,6 @@
 """Weights files: this project's safetensors and the authors' checkpoints."""
 
+import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -169,6 +170,15 @@ def _size_of(state: Mapping[str, Tensor], path: Path) -> str:
             return size.name
     known = {size.name: size.dim for size in SIZES.values()}
     raise WeightsError(f"{path}: expected a first layer of width {known}, found {dim}")
+
+
+def fingerprint(state: Mapping[str, Tensor]) -> str:
+    """Hash of the names, types and values of a state dict, 16 hexadecimal digits."""
+    digest = hashlib.sha256()
+    for name, value in sorted(state.items()):
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
+        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:16]
 
 
 def check_keys(
