@@ -120,6 +120,10 @@ class Fuser:
             raise ValueError(f"mask form: expected one of {MASK_FORMS}, found {value!r}")
         self._mask_form = value
 
+    def warm_up(self) -> None:
+        """Fuse a small blank pair, so that the first real one finds everything loaded."""
+        self.fuse(np.zeros((64, 64), np.uint8), np.zeros((64, 64, 3), np.uint8))
+
     def __call__(self, thermal: NDArray[Any], rgb: NDArray[Any]) -> FusedFrame:
         """Same as :meth:`fuse`."""
         return self.fuse(thermal, rgb)

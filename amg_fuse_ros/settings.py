@@ -36,7 +36,7 @@ class Setting:
     def problem_with(self, value: object) -> str | None:
         """Why ``value`` cannot be taken, in words for people; ``None`` if it can."""
         if type(value) is not self.type:
-            hint = f", write {float(value)}" if self._is_whole_number_for_float(value) else ""
+            hint = f", write {value}.0" if self.type is float and type(value) is int else ""
             return (
                 f"{self.name}: expected {_TYPE_NAMES[self.type]}, found {value!r} "
                 f"({_TYPE_NAMES.get(type(value), type(value).__name__)}){hint}"
@@ -46,9 +46,6 @@ class Setting:
         if self.minimum is not None and not self.minimum <= value <= self.maximum:  # type: ignore[operator]
             return f"{self.name}: expected {self.minimum} to {self.maximum}, found {value}"
         return None
-
-    def _is_whole_number_for_float(self, value: object) -> bool:
-        return self.type is float and type(value) is int
 
 
 _TYPE_NAMES: dict[type, str] = {

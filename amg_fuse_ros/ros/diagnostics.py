@@ -47,6 +47,18 @@ class Statistics:
             recent = sum(t >= since for t in self._times.get(event, ()))
         return recent / WINDOW_S
 
+    def values(self) -> dict[str, object]:
+        """All of it, by the names that /diagnostics shows."""
+        rates = {f"{e} rate [Hz]": self.rate(e) for e in ("thermal", "rgb", "pairs", "fused")}
+        totals = {e: self.total(e) for e in ("pairs", "fused", "dropped", "refused", "failed")}
+        return {
+            **rates,
+            **totals,
+            "not fused, nobody subscribes": self.total("unwatched"),
+            "latency p50 [ms]": self.latency_ms(0.5),
+            "latency p95 [ms]": self.latency_ms(0.95),
+        }
+
     def latency_ms(self, quantile: float) -> float | None:
         """A quantile (0..1) of the recent latencies in milliseconds; ``None`` without any."""
         since = monotonic() - WINDOW_S
@@ -55,6 +67,24 @@ class Statistics:
         if not recent:
             return None
         return 1000 * recent[min(len(recent) - 1, int(quantile * len(recent)))]
+
+
+OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
+
+
+def assess(statistics: Statistics) -> tuple[bytes, str]:
+    """Level of an active node, and one line for people, from what happened recently."""
+    s = statistics
+    missing = [camera for camera in ("thermal", "rgb") if s.rate(camera) == 0]
+    findings = (
+        (s.rate("failed") > 0, ERROR, "pairs could not be fused, see the log"),
+        (s.rate("refused") > 0, ERROR, "images could not be read, see the log"),
+        (bool(missing), WARN, f"no images from: {', '.join(missing)}"),
+        (s.rate("pairs") == 0, WARN, "no stamps of the cameras are within sync.slop_ms"),
+        (s.rate("unwatched") > 0 and s.rate("fused") == 0, OK, "nobody subscribes"),
+        (s.rate("dropped") > 0, WARN, "the engine is slower than the cameras"),
+    )
+    return next(((level, text) for holds, level, text in findings if holds), (OK, "fusing"))
 
 
 def make_diagnostics(

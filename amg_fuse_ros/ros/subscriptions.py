@@ -1,0 +1,53 @@
+"""Subscriptions to cameras, and what to say when their QoS does not fit."""
+
+from collections.abc import Callable
+from typing import Any
+
+from rclpy.event_handler import QoSRequestedIncompatibleQoSInfo, SubscriptionEventCallbacks
+from rclpy.node import Node
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.subscription import Subscription
+
+QUEUE = 5
+"""Messages that wait for the executor; it only takes and pairs them, so few are enough."""
+
+
+def subscribe_newest(
+    node: Node,
+    message_type: type,
+    topic: str,
+    callback: Callable[[Any], None],
+    reliability: ReliabilityPolicy,
+) -> Subscription:
+    """Subscribe for the newest messages, and log publishers whose QoS does not fit.
+
+    Args:
+        node: Who subscribes.
+        message_type: The type of the topic's messages.
+        topic: Its name, relative to the node's namespace.
+        callback: Takes each message.
+        reliability: Asked of the publishers; a best-effort publisher never serves a reliable
+            subscription.
+    """
+    profile = QoSProfile(depth=QUEUE, reliability=reliability)
+
+    def explain(_: QoSRequestedIncompatibleQoSInfo) -> None:
+        name = node.resolve_topic_name(topic)
+        offers = ", ".join(
+            f"{info.node_namespace.rstrip('/')}/{info.node_name} offers "
+            f"{info.qos_profile.reliability.name} and {info.qos_profile.durability.name}"
+            for info in node.get_publishers_info_by_topic(name)
+        )
+        node.get_logger().warning(
+            f"{name}: a publisher's QoS does not fit, its images do not arrive: asked for "
+            f"{profile.reliability.name} and {profile.durability.name}, {offers or 'found none'}; "
+            "set qos.input_reliability to best_effort, or the publisher to RELIABLE"
+        )
+
+    return node.create_subscription(
+        message_type,
+        topic,
+        callback,
+        profile,
+        event_callbacks=SubscriptionEventCallbacks(incompatible_qos=explain),
+    )
