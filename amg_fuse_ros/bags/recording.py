@@ -126,6 +126,17 @@ class Recording:
                 counts[connection.topic] = counts.get(connection.topic, 0) + connection.msgcount
         return dict(sorted(counts.items()))
 
+    def types(self) -> dict[str, str]:
+        """The message type of each topic, in alphabetical order of the topics.
+
+        Returns:
+            Types by topic; of a topic that was recorded with several types, the first.
+        """
+        types: dict[str, str] = {}
+        for connection in self._reader.connections:
+            types.setdefault(connection.topic, connection.msgtype)
+        return dict(sorted(types.items()))
+
     @property
     def start_ns(self) -> int:
         """Record time of the first message, nanoseconds since the epoch; 0 for an empty bag."""
