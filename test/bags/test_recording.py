@@ -41,6 +41,7 @@ def test_a_bag_folder_and_its_single_file_read_alike(tmp_path, storage, as_file)
         assert recording.topics() == {RGB: 3, THERMAL: 3}
         assert recording.topics(IMAGE) == {RGB: 3, THERMAL: 3}
         assert recording.topics("std_msgs/msg/String") == {}
+        assert recording.types() == {RGB: IMAGE, THERMAL: IMAGE}
         assert recording.start_ns == START_NS
         assert recording.duration_ns == 2 * FRAME_NS
         messages = list(recording.messages([THERMAL]))

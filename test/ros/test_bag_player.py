@@ -183,9 +183,8 @@ def test_best_effort_subscribers_are_served_too(bag, node, start):
 def test_stamps_move_to_the_present_and_keep_their_offsets(bag, node, start):
     before = time.time_ns()
     with Listener(node) as listener:
-        player = start(bag=bag, wait_for_subscribers=1, stamp="now")
+        start(bag=bag, wait_for_subscribers=1, stamp="now")
         listener.until(lambda: len(listener.order) == 36)
-        output_of(player)
     after = time.time_ns()
     thermal = [stamp_ns(message) for message in listener.messages(THERMAL)]
     rgb = [stamp_ns(message) for message in listener.messages(RGB)]
@@ -202,24 +201,20 @@ def test_the_clock_follows_the_bag(bag, node, start):
     ticks = []
     subscription = node.create_subscription(Clock, "/clock", ticks.append, 10)
     with Listener(node) as listener:
-        player = start(bag=bag, wait_for_subscribers=1, clock=True)
-        listener.until(lambda: len(listener.order) == 36)
-        output_of(player)
-        listener.until(lambda: len(ticks) > 5)
+        start(bag=bag, wait_for_subscribers=1, clock=True)
+        listener.until(lambda: len(listener.order) == 36 and len(ticks) > 5)
     node.destroy_subscription(subscription)
     times = [tick.clock.sec * 10**9 + tick.clock.nanosec for tick in ticks]
     assert times == sorted(times)
     assert times[0] >= START_NS
 
 
-def test_only_the_named_topics_are_played(bag, node, start):
-    with Listener(node) as listener:
-        player = start(bag=bag, topics=f"[{THERMAL}]", start_delay=1.0)
-        output = output_of(player)
+def test_only_the_named_topics_are_played(bag, start):
+    player = start(bag=bag, topics=f"[{THERMAL}]")
+    output = output_of(player)
     assert player.returncode == 0
     assert "Played 12 messages" in output
     assert RGB not in output
-    assert set(listener.counts()) <= {THERMAL}
 
 
 def test_a_looping_bag_goes_on_until_it_is_told_to_end(bag, node, start):
