@@ -143,7 +143,7 @@ def paint_markings(gbuffer: GBuffer, snapshot: Snapshot, light: Lighting) -> Non
         for i in range(8):
             x = -LANE + 0.35 + i * 0.9
             rectangle(x, x + 0.45, z - 1.5, z + 1.5)
-    patches = [*_repairs(camera, road), Patch(outlines, paint, 10.0)]
+    patches = [*_repairs(camera, light), Patch(outlines, paint, 10.0)]
     circle = np.linspace(0, 2 * np.pi, 17)[:-1]
     for k in range(int(camera.z // 26), int((camera.z + 60) // 26) + 1):
         rng = stream(k, 61)
@@ -155,8 +155,11 @@ def paint_markings(gbuffer: GBuffer, snapshot: Snapshot, light: Lighting) -> Non
     gbuffer.paint(patches, GROUND)
 
 
-def _repairs(camera: Camera, road: float) -> list[Patch]:
+def _repairs(camera: Camera, light: Lighting) -> list[Patch]:
     """Where the asphalt was opened and closed again: a darker patch with a seam of tar."""
+    if light.weather == "snow":
+        return []
+    road, wet = road_celsius(light), 0.74 if light.weather == "rain" else 1.0
     patches = []
     for k in range(int(camera.z // 13), int((camera.z + 60) // 13) + 1):
         rng = stream(k, 62)
@@ -169,7 +172,9 @@ def _repairs(camera: Camera, road: float) -> list[Patch]:
             outline = camera.outline([(x0, 0, z0), (x1, 0, z0), (x1, 0, z1), (x0, 0, z1)])
             if outline is not None:
                 warmth = road + (0.9 if grow else 0.4)
-                patches.append(Patch([outline], Surface((shade, shade, shade), warmth), 10.0))
+                patches.append(
+                    Patch([outline], Surface((shade, shade, shade), warmth).shaded(wet), 10.0)
+                )
     return patches
 
 

@@ -86,7 +86,7 @@ def _night_light(gbuffer: GBuffer, depth: FloatArray, on_ground: NDArray[np.bool
         over = x - side * (LAMP_X - LAMP_REACH)
         down = np.maximum(LAMP_HEIGHT - y, 0.0)
         squared = along * along + over * over + down * down + 3.0
-        lamps += 7.5 * down * np.where(on_ground, down, 2.6) / (squared * squared) * 3.6
+        lamps += 7.5 * down * np.where(on_ground, down, 1.7) / (squared * squared) * 3.6
     # Blended edges lie at depths where nothing is, at times within a lamp.
     np.minimum(lamps, 0.8, out=lamps)
     ambient = (0.011, 0.012, 0.017)

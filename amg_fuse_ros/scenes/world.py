@@ -24,7 +24,7 @@ VIEW = 150.0
 
 _BUILDINGS, _TREES, _PARKED, _ONCOMING, _WALKERS, _CROSSING, _CYCLISTS, _EGO, _STANDING = range(9)
 _ONCOMING_SPEED, _CYCLE_SPEED, _WALK_SPEED = 8.0, 5.2, 1.35
-_CROSSING_SPACING = 70.0
+_CROSSING_SPACING, _ONCOMING_SPACING = 52.0, 60.0
 
 Rgb = tuple[float, float, float]
 
@@ -132,7 +132,7 @@ class World:
         self._start = float(rng.uniform(0, 40))
         self._plans: dict[int, tuple[float, int, int]] = {}
         self._phases = rng.uniform(0, 2 * np.pi, 4)
-        self._leads = bool(rng.uniform() < 0.6)
+        self._leads = bool(rng.uniform() < 0.45)
         self._lead_kind = str(rng.choice(_KINDS, p=_KIND_SHARES))
         self._lead_paint = _PAINTS[rng.integers(len(_PAINTS))]
 
@@ -188,7 +188,7 @@ class World:
                 yield from _parking_place(self.seed, side, cell)
 
     def _oncoming(self, z: float, t: float) -> Iterator[Car]:
-        spacing = 46.0
+        spacing = _ONCOMING_SPACING
         start = z + _ONCOMING_SPEED * t
         for k in range(int((start - 30) // spacing), int((start + VIEW + 30) // spacing) + 1):
             car = _oncoming_car(self.seed, k)
@@ -242,14 +242,16 @@ class World:
         rng = stream(self.seed, _CROSSING, k)
         count, way = int(rng.integers(1, 4)), int(rng.choice((-1, 1)))
         arrival = (_crossing_z(k) - self._start) / EGO_SPEED
-        latest = arrival - (19.0 if self._leads else 14.5)
+        latest = arrival - (14.8 if self._leads else 10.8)
+        # Seconds after the start during which the first of them is in the oncoming lane.
+        enters, leaves = (2.5, 4.9) if way > 0 else (5.1, 7.5)
         for start in latest - np.arange(0.0, 9.0, 0.5):
-            first, last = (2.2, 8.2) if way > 0 else (3.6, 9.8)
-            clear = True
-            for when in np.arange(start + first, start + last + count - 1, 0.5):
-                cars = self._oncoming(_crossing_z(k) - 15.0, float(when))
-                clear &= all(not -6 < car.z - _crossing_z(k) < 9 for car in cars)
-            if clear:
+            whole = np.arange(start + enters, start + leaves + 0.9 * count - 0.4, 0.3)
+            if all(
+                not -3.0 < car.z - _crossing_z(k) < 8.5
+                for when in whole
+                for car in self._oncoming(_crossing_z(k) - 15.0, float(when))
+            ):
                 return float(start), way, count
         return float(latest), way, 0
 
