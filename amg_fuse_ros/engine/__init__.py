@@ -1,20 +1,24 @@
 """Ways to run the network, behind one small protocol.
 
 A new engine is a module with a class that satisfies :class:`Engine`, and a line in ``ENGINES``.
+Engines are imported when they are asked for, so that none costs those who use another.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 from amg_fuse_ros.engine.base import Engine, EngineUnavailableError
-from amg_fuse_ros.engine.eager import EagerEngine
-from amg_fuse_ros.network import AMGFuse
 
-ENGINES: Mapping[str, Callable[[AMGFuse, str, str], Engine]] = {"eager": EagerEngine}
-"""Name to ``(network, device, precision) -> Engine``, the preferred ones first."""
+if TYPE_CHECKING:
+    from amg_fuse_ros.network import AMGFuse
+
+ENGINES: Mapping[str, str] = {"eager": "EagerEngine"}
+"""Name of the engine and of its module here, to its class; the preferred ones first."""
 
 
 def create_engine(
-    network: AMGFuse, name: str = "auto", device: str = "auto", precision: str = "auto"
+    network: "AMGFuse", name: str = "auto", device: str = "auto", precision: str = "auto"
 ) -> Engine:
     """Make the engine that will run ``network``.
 
@@ -28,17 +32,22 @@ def create_engine(
         ValueError: If there is no engine of that name, or no such device or precision.
         EngineUnavailableError: If the engine cannot run here; the message says what is missing.
     """
-    if name == "auto":
-        reasons = []
-        for candidate, build in ENGINES.items():
-            try:
-                return build(network, device, precision)
-            except EngineUnavailableError as error:
-                reasons.append(f"{candidate}: {error}")
-        raise EngineUnavailableError("no engine can run here; " + "; ".join(reasons))
+    if name != "auto":
+        return _engine_class(name)(network, device, precision)
+    reasons = []
+    for candidate in ENGINES:
+        try:
+            return _engine_class(candidate)(network, device, precision)
+        except EngineUnavailableError as error:
+            reasons.append(f"{candidate}: {error}")
+    raise EngineUnavailableError("no engine can run here; " + "; ".join(reasons))
+
+
+def _engine_class(name: str) -> "type[Engine]":
     if name not in ENGINES:
         raise ValueError(f"expected an engine among {['auto', *ENGINES]}, found {name!r}")
-    return ENGINES[name](network, device, precision)
+    found: type[Engine] = getattr(import_module(f"{__name__}.{name}"), ENGINES[name])
+    return found
 
 
-__all__ = ["ENGINES", "EagerEngine", "Engine", "EngineUnavailableError", "create_engine"]
+__all__ = ["ENGINES", "Engine", "EngineUnavailableError", "create_engine"]

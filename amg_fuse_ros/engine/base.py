@@ -1,9 +1,12 @@
 """What every engine offers."""
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from amg_fuse_ros.network import AMGFuse
 
 FloatImage = NDArray[np.float32]
 
@@ -14,6 +17,9 @@ class EngineUnavailableError(RuntimeError):
 
 class Engine(Protocol):
     """Runs the fusion network on one pair at a time."""
+
+    def __init__(self, network: "AMGFuse", device: str, precision: str) -> None:
+        """Get ready to run ``network``; see :func:`amg_fuse_ros.engine.create_engine`."""
 
     @property
     def name(self) -> str:

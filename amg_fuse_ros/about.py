@@ -1,0 +1,78 @@
+"""What is installed here and what the weights are, as ``amg-fuse info`` shows it."""
+
+import platform
+from collections.abc import Iterator
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+
+import torch
+
+import amg_fuse_ros
+from amg_fuse_ros.engine import ENGINES, EngineUnavailableError, create_engine
+from amg_fuse_ros.network import AMGFuse, load_weights, read_card
+from amg_fuse_ros.weights import shipped_weights
+
+
+def describe(weights: str | None = None) -> Iterator[str]:
+    """Lines for people: versions, devices, engines, ROS parts, weights.
+
+    Args:
+        weights: File to tell about, the shipped tiny weights by default.
+
+    Raises:
+        FileNotFoundError: If the file is not there.
+        ValueError: If it cannot be used.
+    """
+    yield f"amg_fuse_ros {amg_fuse_ros.__version__}, Python {platform.python_version()}"
+    yield f"torch {torch.__version__}, {torch.get_num_threads()} CPU threads, {_cuda()}"
+    for package in ("numpy", "opencv-python", "numba", "rosbags", "rosbags-image"):
+        yield f"{package} {_version(package)}"
+    yield f"rclpy: {_is_there('rclpy', 'no ROS 2 here; the node cannot run')}"
+    yield f"cv_bridge: {_is_there('cv_bridge', 'rosbags-image converts messages')}"
+    yield f"message_filters: {_is_there('message_filters', 'the own synchronizer pairs')}"
+    for name in ENGINES:
+        yield f"engine {name}: {_try_engine(name)}"
+    yield from _describe_weights(weights)
+
+
+def _describe_weights(weights: str | None) -> Iterator[str]:
+    path = weights or shipped_weights()
+    network = load_weights(path)
+    parameters = sum(p.numel() for p in network.parameters())
+    yield f"weights {path}: size {network.size.name}, {parameters:,} parameters"
+    for key, value in read_card(path).items():
+        if key != "size":
+            yield f"  {key}: {value}"
+
+
+def _try_engine(name: str) -> str:
+    try:
+        engine = create_engine(AMGFuse.from_size("tiny"), name)
+    except EngineUnavailableError as error:
+        return f"not here: {error}"
+    return f"{engine.precision} on {engine.device}"
+
+
+def _cuda() -> str:
+    if not torch.cuda.is_available():
+        return "no CUDA device"
+    names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    return "CUDA: " + ", ".join(names)
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def _is_there(module: str, otherwise: str) -> str:
+    if find_spec(module) is None:
+        return f"not installed, {otherwise}"
+    try:
+        import_module(module)
+    except ImportError as error:
+        return f"installed but not usable ({error}), {otherwise}"
+    return "installed"
