@@ -76,7 +76,7 @@ def node():
 
 
 @pytest.fixture
-def start(request):
+def start():
     """Starts players that are gone when the test ends."""
     players = []
 
@@ -94,9 +94,13 @@ def start(request):
 
     yield start
     for player in players:
-        if player.poll() is None:
+        # Not killed: a participant that does not say goodbye stays in the graph for 20 s.
+        player.terminate()
+        try:
+            player.communicate(timeout=PATIENCE_S)
+        except subprocess.TimeoutExpired:
             player.kill()
-        player.communicate()
+            raise
 
 
 class Listener:
