@@ -1,12 +1,10 @@
-import json
-import zlib
 from dataclasses import replace
-from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 import torch
+from golden_weights import GOLDEN, golden_shapes, golden_state_dict
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
@@ -21,17 +19,7 @@ from training.restorer.__main__ import app
 from training.restorer.fit import fit_restorer
 from training.restorer.samples import RestorationDataset, smooth_mask
 
-GOLDEN = Path(__file__).parents[1] / "golden" / "network"
-SHAPES = json.loads((GOLDEN / "restormer_state_dict_shapes.json").read_text())
 SETTINGS = FitSettings(steps=6, crop=32, batch=2, warmup_steps=2)
-
-
-def golden_weight(key, shape, seed=3):
-    """The weights of the golden files, by the formula in the shared folder's README."""
-    x = np.random.default_rng([seed, zlib.crc32(key.encode())]).standard_normal(shape)
-    if key.endswith("temperature") or (key.endswith(".body.weight") and len(shape) == 1):
-        return 1 + 0.1 * x
-    return 0.1 * x if len(shape) == 1 else x / np.sqrt(np.prod(shape[1:]))
 
 
 def write_pairs(folder, count=4, shape=(48, 64)):
@@ -55,7 +43,7 @@ def published():
     """The published restorer with the golden weights, in float64."""
     with torch.device("meta"):
         restorer = Restorer()
-    state = {k: torch.from_numpy(golden_weight(k, shape)) for k, shape in SHAPES.items()}
+    state = golden_state_dict(golden_shapes("restormer"), seed=3)
     restorer.load_state_dict(state, assign=True)
     return restorer
 
@@ -64,11 +52,13 @@ class TestPublishedRestorer:
     def test_has_the_authors_keys_shapes_and_parameters(self):
         with torch.device("meta"):
             restorer = Restorer()
-        assert {k: list(v.shape) for k, v in restorer.state_dict().items()} == SHAPES
+        assert {k: list(v.shape) for k, v in restorer.state_dict().items()} == golden_shapes(
+            "restormer"
+        )
         assert sum(p.numel() for p in restorer.parameters()) == 36_680_594
 
     def test_equals_the_golden_output(self, published):
-        golden = np.load(GOLDEN / "restormer_w3_48x40.npz")
+        golden = np.load(GOLDEN / "network" / "restormer_w3_48x40.npz")
         with torch.inference_mode():
             y = published(torch.from_numpy(golden["x"]))
         np.testing.assert_allclose(y.numpy(), golden["y"], rtol=0, atol=1e-9)
