@@ -145,7 +145,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         found = find_pairs(options.data)
         chosen = rng.choice(len(found), min(options.pairs, len(found)), replace=False)
         pairs = [read_floats(found[i]) for i in sorted(chosen)]
-        beside = [read_floats(f) for f in find_pairs(options.beside)] if options.beside else []
+        beside = (
+            [read_floats(f) for f in find_pairs(options.beside, allow_test=True)]
+            if options.beside
+            else []
+        )
     except (OSError, ValueError) as error:
         print(error, file=sys.stderr)  # noqa: T201
         return 1

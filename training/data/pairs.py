@@ -1,10 +1,8 @@
-"""Folders of clean thermal and visible pairs: find, read, split, sample."""
+"""Batches of crops from thermal and visible pairs, degraded on the fly or as recorded."""
 
 import logging
-import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -14,110 +12,31 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from training.config import TrainingConfig
+from training.data.adapters import PairFiles, find_pairs
 from training.data.degradations import degrade
-from training.pseudo_truth.classical import fuse_classical
+from training.data.fingerprints import fingerprint_pairs
+from training.data.images import ByteImage, ImageStore, PairImages, read_pair
+from training.data.splits import manifest, split_by_scene
+from training.pseudo_truth.classical import ClassicalPseudoTruth
+from training.pseudo_truth.protocol import PseudoTruth
+
+__all__ = [
+    "Batch",
+    "PairDataset",
+    "PairFiles",
+    "find_pairs",
+    "manifest",
+    "random_crop",
+    "read_pair",
+    "split_by_scene",
+]
 
 logger = logging.getLogger(__name__)
 
 FloatImage = NDArray[np.float32]
 
-THERMAL_NAMES = ("ir", "thermal", "infrared")
-VISIBLE_NAMES = ("vi", "visible", "rgb")
-IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"}
-
-
-@dataclass(frozen=True)
-class PairFiles:
-    """One pair on disk. ``scene`` is shared by frames that look alike."""
-
-    name: str
-    scene: str
-    thermal: Path
-    visible: Path
-
-
-def find_pairs(root: Path) -> list[PairFiles]:
-    """All pairs under ``root``: ``root`` itself or its subfolders hold ir/ + vi/ (or alike).
-
-    Names are matched without extension. Files without a partner are logged by name.
-
-    Raises:
-        FileNotFoundError: If no folder of pairs is found.
-    """
-    pairs = [pair for folder in [root, *sorted(root.glob("*/"))] for pair in _pairs_in(folder)]
-    if not pairs:
-        raise FileNotFoundError(
-            f"{root}: expected folders {THERMAL_NAMES} and {VISIBLE_NAMES} with equal file names, "
-            "here or one level below"
-        )
-    return pairs
-
-
-def _pairs_in(folder: Path) -> Iterator[PairFiles]:
-    thermal_dir = next((folder / n for n in THERMAL_NAMES if (folder / n).is_dir()), None)
-    visible_dir = next((folder / n for n in VISIBLE_NAMES if (folder / n).is_dir()), None)
-    if thermal_dir is None or visible_dir is None:
-        return
-    thermal, visible = _images(thermal_dir), _images(visible_dir)
-    for stem in sorted(thermal.keys() ^ visible.keys()):
-        logger.warning("%s: %s has no partner, left out", folder, stem)
-    for stem in sorted(thermal.keys() & visible.keys()):
-        name = f"{folder.name}/{stem}"
-        yield PairFiles(name, _scene_of(folder.name, stem), thermal[stem], visible[stem])
-
-
-def _images(folder: Path) -> dict[str, Path]:
-    return {p.stem: p for p in sorted(folder.iterdir()) if p.suffix.lower() in IMAGE_SUFFIXES}
-
-
-def _scene_of(dataset: str, stem: str) -> str:
-    """Neighbouring frame numbers are taken for one scene: hundreds share one.
-
-    Video data sets number their frames (LLVIP 010001.., RoadScene FLIR_00006..); splitting by
-    these groups keeps near-duplicates on one side of a split.
-    """
-    digits = re.findall(r"\d+", stem)
-    return f"{dataset}/{int(digits[-1]) // 100}" if digits else f"{dataset}/{stem}"
-
-
-def read_pair(files: PairFiles) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Read a pair: visible RGB H W 3 and thermal H W, 8-bit.
-
-    Raises:
-        ValueError: If a file cannot be read or the sizes differ, naming it.
-    """
-    visible = cv2.imread(str(files.visible), cv2.IMREAD_COLOR)
-    thermal = cv2.imread(str(files.thermal), cv2.IMREAD_GRAYSCALE)
-    if visible is None or thermal is None:
-        broken = files.visible if visible is None else files.thermal
-        raise ValueError(f"{broken}: cannot be read as an image")
-    if visible.shape[:2] != thermal.shape:
-        raise ValueError(
-            f"{files.name}: sizes differ, visible {visible.shape[:2]}, thermal {thermal.shape}"
-        )
-    return cv2.cvtColor(visible, cv2.COLOR_BGR2RGB).astype(np.uint8), thermal.astype(np.uint8)
-
-
-def split_by_scene(
-    pairs: Sequence[PairFiles], validation_share: float = 0.06
-) -> tuple[list[PairFiles], list[PairFiles]]:
-    """Training and validation pairs; no scene is on both sides, the same split every time."""
-    scenes = sorted({p.scene for p in pairs})
-    rng = np.random.default_rng(20_240_606)
-    order = [scenes[i] for i in rng.permutation(len(scenes))]
-    held_out: set[str] = set()
-    count = 0
-    for scene in order:
-        if count >= validation_share * len(pairs):
-            break
-        size = sum(p.scene == scene for p in pairs)
-        if size <= validation_share * len(pairs):  # a scene of half the data is for training
-            held_out.add(scene)
-            count += size
-    return (
-        [p for p in pairs if p.scene not in held_out],
-        [p for p in pairs if p.scene in held_out],
-    )
+MEMORY_LIMIT = 2 << 30
+DRAWS = 1000
 
 
 @dataclass(frozen=True)
@@ -151,7 +70,28 @@ class PairDataset(Dataset[Batch]):
     """Batches by step number: item ``s`` is the batch of optimiser step ``s``.
 
     A sample is a pure function of the seed and its global number, so a resumed run sees what an
-    uninterrupted one would, and processes that share a batch see its parts.
+    uninterrupted one would, and processes that share a batch see its parts. A pair that cannot be
+    read is logged by name and left out, at the start or, when its files vanish later, whenever it
+    is drawn: another is drawn in its place.
+
+    OpenCV is set to one thread for the whole process: loading processes are forked from it, its
+    threads would not come along and the first to wait for them would wait for ever.
+
+    Args:
+        pairs: What to train on.
+        config: Seed, crop, batch and whether to degrade.
+        rank: Number of this process among those that share a batch.
+        processes: How many those are.
+        recorded_share: Of the draws of a pair that comes with degraded images of its own, the
+            share that uses these; the others degrade its clean images as any pair's. 1 is what
+            the paper does with AWMM-100k.
+        pseudo_truth: Makes the pseudo ground truth of every crop. ``None`` takes the data set's
+            own where there is one and :class:`ClassicalPseudoTruth` elsewhere.
+        memory_limit: Bytes of decoded images to keep in memory, over all loading processes
+            together; pairs beyond it are read from disk each time.
+
+    Raises:
+        ValueError: If no pair is readable, or the batch does not divide among the processes.
     """
 
     def __init__(
@@ -161,27 +101,32 @@ class PairDataset(Dataset[Batch]):
         *,
         rank: int = 0,
         processes: int = 1,
+        recorded_share: float = 0.5,
+        pseudo_truth: PseudoTruth | None = None,
+        memory_limit: int = MEMORY_LIMIT,
     ) -> None:
         if config.batch % processes:
             raise ValueError(f"batch {config.batch} does not divide among {processes} processes")
+        cv2.setNumThreads(1)
         self.config = config
         self.rank = rank
         self.share = config.batch // processes
-        self.images: list[tuple[PairFiles, NDArray[np.uint8], NDArray[np.uint8]]] = []
-        for files in pairs:
-            try:
-                self.images.append((files, *read_pair(files)))
-            except ValueError as error:
-                logger.warning("left out: %s", error)
-        if not self.images:
+        self.recorded_share = recorded_share
+        self.pseudo_truth = pseudo_truth
+        self.pairs, _ = fingerprint_pairs(pairs)
+        if not self.pairs:
             raise ValueError("no readable pair to train on")
         counts: dict[str, int] = {}
-        for files, _, _ in self.images:
-            dataset = files.name.split("/")[0]
-            counts[dataset] = counts.get(dataset, 0) + 1
+        for files in self.pairs:
+            counts[files.dataset] = counts.get(files.dataset, 0) + 1
         # The square root lifts small data sets without letting them dominate.
-        weights = np.array([counts[f.name.split("/")[0]] ** -0.5 for f, _, _ in self.images])
+        weights = np.array([counts[files.dataset] ** -0.5 for files in self.pairs])
         self.probabilities = weights / weights.sum()
+        self._cumulative = np.cumsum(self.probabilities)
+        self._cumulative /= self._cumulative[-1]
+        likeliest = np.argsort(-self.probabilities, kind="stable")
+        self.images = ImageStore(self.pairs, memory_limit, map(int, likeliest))
+        self._reported: set[str] = set()
 
     def __len__(self) -> int:
         return self.config.steps
@@ -197,16 +142,47 @@ class PairDataset(Dataset[Batch]):
 
     def _sample(self, number: int) -> tuple[tuple[FloatImage, ...], str]:
         rng = np.random.default_rng([self.config.seed, number])
-        files, visible8, thermal8 = self.images[
-            int(rng.choice(len(self.images), p=self.probabilities))
-        ]
-        visible, thermal = random_crop(visible8, thermal8, self.config, rng)
+        files, images = self._draw(rng)
+        visible, thermal, *others = _crop_alike(
+            [
+                images.visible,
+                images.thermal,
+                *(i for i in (images.degraded_visible, images.degraded_thermal) if i is not None),
+                *(i for i in (images.pseudo,) if i is not None),
+            ],
+            self.config,
+            rng,
+        )
+        own_pseudo = others.pop() if images.pseudo is not None else None
         bad_visible, bad_thermal, done = visible, thermal, "clean"
         if self.config.degrade:
-            bad_visible, bad_thermal, names = degrade(visible, thermal, rng)
-            done = ", ".join(names) or "clean"
-        pseudo = fuse_classical(visible, thermal)
+            if others and rng.random() < self.recorded_share:
+                (bad_visible, bad_thermal), done = others, "as recorded"
+            else:
+                bad_visible, bad_thermal, names = degrade(visible, thermal, rng)
+                done = ", ".join(names) or "clean"
+        if self.pseudo_truth is not None:
+            pseudo = self.pseudo_truth(visible, thermal)
+        elif own_pseudo is not None:
+            pseudo = own_pseudo
+        else:
+            pseudo = ClassicalPseudoTruth()(visible, thermal)
         return (visible, thermal, bad_visible, bad_thermal, pseudo), f"{files.name} ({done})"
+
+    def _draw(self, rng: np.random.Generator) -> tuple[PairFiles, PairImages]:
+        for _ in range(DRAWS):
+            index = int(self._cumulative.searchsorted(rng.random(), side="right"))
+            files = self.pairs[index]
+            try:
+                return files, self.images[index]
+            except ValueError as error:
+                if files.name not in self._reported:
+                    self._reported.add(files.name)
+                    logger.warning("left out as long as this lasts: %s", error)
+        raise ValueError(
+            f"none of {DRAWS} pairs drawn can be read any more, {files.name} for one; "
+            "is the data still where it was?"
+        )
 
 
 def _to_batch(images: Iterable[FloatImage]) -> Tensor:
@@ -216,24 +192,32 @@ def _to_batch(images: Iterable[FloatImage]) -> Tensor:
 
 
 def random_crop(
-    visible: NDArray[np.uint8],
-    thermal: NDArray[np.uint8],
+    visible: ByteImage,
+    thermal: ByteImage,
     config: TrainingConfig,
     rng: np.random.Generator,
 ) -> tuple[FloatImage, FloatImage]:
     """A random square of the pair at a random scale, flipped at random, as float32 in [0, 1]."""
-    height, width = thermal.shape
+    cropped_visible, cropped_thermal = _crop_alike([visible, thermal], config, rng)
+    return cropped_visible, cropped_thermal
+
+
+def _crop_alike(
+    images: Sequence[ByteImage], config: TrainingConfig, rng: np.random.Generator
+) -> list[FloatImage]:
+    """The same random square of each image, as :func:`random_crop` takes it."""
+    height, width = images[0].shape[:2]
     scale = max(rng.uniform(*config.rescale), config.crop / min(height, width))
     side = min(round(config.crop / scale), height, width)
     y, x = rng.integers(height - side + 1), rng.integers(width - side + 1)
     window = np.s_[y : y + side, x : x + side]
     shape = (config.crop, config.crop)
     interpolation = cv2.INTER_AREA if side > config.crop else cv2.INTER_CUBIC
-    crops = []
     flip = rng.random() < 0.5
-    for image in (visible, thermal):
+    crops = []
+    for image in images:
         crop = image[window]
         if side != config.crop:
             crop = cv2.resize(crop, shape, interpolation=interpolation).astype(np.uint8)
         crops.append((crop[:, ::-1] if flip else crop).astype(np.float32) / np.float32(255))
-    return crops[0], crops[1]
+    return crops
