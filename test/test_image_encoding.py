@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from amg_fuse_ros.image_encoding import (
@@ -177,6 +177,7 @@ def test_fields_that_contradict_each_other_are_named(change, complaint):
         rgb_array(replace(GOOD, **change))
 
 
+@settings(deadline=None)
 @given(
     height=st.integers(0, 2**32 - 1),
     width=st.integers(0, 2**32 - 1),
@@ -196,6 +197,7 @@ def test_wild_fields_end_in_an_image_or_a_plain_error(**fields):
         assert pixels.shape[:2] == (message.height, message.width)
 
 
+@settings(deadline=None)
 @given(
     width=st.integers(1, 9),
     height=st.integers(1, 9),

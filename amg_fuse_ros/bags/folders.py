@@ -72,7 +72,10 @@ def natural_key(name: str) -> list[tuple[int, int, str]]:
         A key for `sorted`.
     """
     parts = re.split(r"([0-9]+)", name)
-    return [(0, int(part), part) if part.isdigit() else (1, 0, part.lower()) for part in parts]
+    return [
+        (0, int(part), part) if number % 2 else (1, 0, part.lower())
+        for number, part in enumerate(parts)
+    ]
 
 
 def read_thermal(path: Path) -> Array:

@@ -19,7 +19,7 @@ from bag_making import (
     rgb,
     thermal,
 )
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from rosbags.rosbag2 import StoragePlugin
 
@@ -195,6 +195,7 @@ def test_when_the_clock_jumps_back_pairing_goes_on():
     assert len(found) == 300
 
 
+@settings(deadline=None)
 @given(
     first=st.lists(st.integers(0, 3000), max_size=40),
     second=st.lists(st.integers(0, 3000), max_size=40),

@@ -146,7 +146,9 @@ def test_sizes_no_file_can_have_are_refused_before_memory_is_taken(bag, field):
 
 
 @pytest.mark.parametrize("storage", STORAGES)
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(data=st.data())
 def test_a_file_with_flipped_bytes_ends_in_pairs_or_a_bag_error(tmp_path, storage, data):
     good = tmp_path / "good"
