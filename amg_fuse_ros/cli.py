@@ -139,6 +139,7 @@ def make_scene(
     weather: Annotated[str, typer.Option(help="clear, fog, rain or snow.")] = "fog",
     time_of_day: Annotated[str, typer.Option(help="day or night.")] = "night",
     seconds: Annotated[float, typer.Option(help="Length of the sequence.")] = 3.0,
+    start: Annotated[float, typer.Option(help="Second at which the sequence begins.")] = 0.0,
     fps: Annotated[float, typer.Option(help="Frames per second.")] = 10.0,
     seed: Annotated[int, typer.Option(help="Another seed, another street.")] = 0,
 ) -> None:
@@ -146,7 +147,7 @@ def make_scene(
     from amg_fuse_ros.scenes import Scene, write_folders
 
     scene = Scene(seed, time_of_day=time_of_day, weather=weather)  # type: ignore[arg-type]
-    typer.echo(f"{write_folders(out, [(scene, seconds)], fps)} frames written to {out}")
+    typer.echo(f"{write_folders(out, [(scene, start, seconds)], fps)} frames written to {out}")
 
 
 @app.command()

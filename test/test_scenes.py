@@ -224,7 +224,7 @@ def test_a_time_that_is_no_number_is_refused(t):
 
 
 def test_folders_hold_numbered_pairs_with_labels(tmp_path):
-    scenes = [(Scene(1, 96, 64), 0.3), (Scene(2, 96, 64, "night", "rain"), 0.2)]
+    scenes = [(Scene(1, 96, 64), 4.0, 0.3), (Scene(2, 96, 64, "night", "rain"), 0.0, 0.2)]
 
     assert write_folders(tmp_path, scenes, fps=10) == 5
 
@@ -233,7 +233,7 @@ def test_folders_hold_numbered_pairs_with_labels(tmp_path):
         assert sorted(p.name for p in (tmp_path / folder).iterdir()) == [
             f"{name}.{suffix}" for name in names
         ]
-    pair = Scene(1, 96, 64).frame(0.1)
+    pair = Scene(1, 96, 64).frame(4.1)
     rgb = cv2.imread(str(tmp_path / "rgb/000001.png"), cv2.IMREAD_COLOR)
     assert np.array_equal(rgb[..., ::-1], pair.rgb)
     thermal = cv2.imread(str(tmp_path / "thermal/000001.png"), cv2.IMREAD_UNCHANGED)
@@ -257,4 +257,4 @@ def test_folders_hold_numbered_pairs_with_labels(tmp_path):
 )
 def test_folders_of_nothing_are_refused(tmp_path, scenes, fps, message):
     with pytest.raises(ValueError, match=message):
-        write_folders(tmp_path, [(Scene(0, 32, 32), s) for s in scenes], fps=fps)
+        write_folders(tmp_path, [(Scene(0, 32, 32), 0.0, s) for s in scenes], fps=fps)

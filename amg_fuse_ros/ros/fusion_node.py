@@ -326,3 +326,7 @@ def _reliability(settings: Settings, side: str) -> ReliabilityPolicy:
 def main(args: list[str] | None = None) -> None:
     """Run the node until SIGINT or SIGTERM."""
     run_node(FusionNode, args)
+
+
+if __name__ == "__main__":
+    main()

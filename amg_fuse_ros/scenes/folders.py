@@ -12,7 +12,7 @@ from amg_fuse_ros.scenes.scene import LABELS, Scene, ScenePair
 
 def write_folders(
     out: Path,
-    scenes: Sequence[tuple[Scene, float]],
+    scenes: Sequence[tuple[Scene, float, float]],
     fps: float = 10.0,
     *,
     least_visible: float = 0.25,
@@ -24,7 +24,8 @@ def write_folders(
 
     Args:
         out: Folder, created where it does not exist.
-        scenes: Scenes one after the other, each with its duration in seconds.
+        scenes: Scenes one after the other, each with the second at which it is entered and its
+            duration in seconds.
         fps: Frames per second.
         least_visible: Objects of which less is visible get no label.
 
@@ -36,19 +37,19 @@ def write_folders(
         OSError: A picture could not be written.
     """
     if not scenes:
-        raise ValueError("no scenes; expected at least one (scene, seconds)")
+        raise ValueError("no scenes; expected at least one (scene, start, seconds)")
     if not (np.isfinite(fps) and fps > 0):
         raise ValueError(f"fps is {fps}; expected a number above 0")
-    for _, seconds in scenes:
+    for _, _, seconds in scenes:
         if not (np.isfinite(seconds) and seconds > 0):
             raise ValueError(f"a scene's duration is {seconds} s; expected a number above 0")
     for name in ("thermal", "rgb", "labels"):
         (out / name).mkdir(parents=True, exist_ok=True)
     (out / "classes.txt").write_text("".join(f"{label}\n" for label in LABELS))
     number = 0
-    for scene, seconds in scenes:
+    for scene, start, seconds in scenes:
         for i in range(max(round(seconds * fps), 1)):
-            pair = scene.frame(i / fps)
+            pair = scene.frame(start + i / fps)
             _write_png(out / "thermal" / f"{number:06d}.png", pair.thermal)
             _write_png(out / "rgb" / f"{number:06d}.png", cv2.cvtColor(pair.rgb, cv2.COLOR_RGB2BGR))
             lines = label_lines(pair, least_visible)

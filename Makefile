@@ -1,0 +1,30 @@
+# A fresh machine: `make demo` and `make test`. Both make .venv first when it is not there.
+
+PYTHON ?= python3
+VENV := .venv
+PY := $(VENV)/bin/python
+STAMP := $(VENV)/.installed
+
+.PHONY: setup demo test lint clean
+
+setup: $(STAMP)
+
+$(STAMP): setup.py constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(PY) -m pip install -q --upgrade pip 'setuptools<80' wheel
+	$(PY) -m pip install -q --no-build-isolation -c constraints.txt -e '.[ros,train,dev]'
+	touch $@
+
+demo: setup
+	$(PY) tools/demo.py $(DEMO)
+
+test: setup
+	$(PY) -m pytest $(TESTS)
+
+lint: setup
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy amg_fuse_ros training tools
+
+clean:
+	rm -rf $(VENV) build install log demo
