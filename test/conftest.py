@@ -15,3 +15,16 @@ def shared_dir() -> Path:
     if not path.is_dir():
         pytest.skip(f"no shared data at {path.name!r} beside the checkout (set AMG_SHARED)")
     return path
+
+
+@pytest.fixture(scope="session")
+def random_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A weights file of size tiny with random weights: the right form, no useful picture."""
+    import torch
+
+    from amg_fuse_ros.network import AMGFuse, save_weights
+
+    path = tmp_path_factory.mktemp("weights") / "random.safetensors"
+    torch.manual_seed(0)
+    save_weights(AMGFuse.from_size("tiny"), path, {"data": "none, these weights are random"})
+    return path

@@ -1,0 +1,210 @@
+"""A real fusion node in its own process, and the cameras and listeners around it."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray
+from lifecycle_msgs.srv import ChangeState, GetState
+from rcl_interfaces.srv import DescribeParameters, GetParameters, SetParameters
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.parameter import Parameter
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import CameraInfo, Image
+
+ROOT = Path(__file__).resolve().parents[2]
+PROFILE = ROOT / "config" / "fastdds.xml"
+PATIENCE_S = 60.0
+"""Longest wait for anything: only a failing test waits that long."""
+
+
+class NodeProcess:
+    """The node as a user starts it; ``log`` is what it has printed so far."""
+
+    def __init__(self, log: Path, arguments: list[str]) -> None:
+        self._log = log
+        self._file = log.open("wb")
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "amg_fuse_ros.ros.fusion_node", "--ros-args", *arguments],
+            stdout=self._file,
+            stderr=subprocess.STDOUT,
+            cwd=ROOT,
+            env={**os.environ, "FASTRTPS_DEFAULT_PROFILES_FILE": str(PROFILE)},
+        )
+
+    @property
+    def log(self) -> str:
+        return self._log.read_text(errors="replace")
+
+    def wait_for_log(self, text: str, times: int = 1) -> None:
+        wait_until(lambda: self.log.count(text) >= times or self.process.poll() is not None)
+        assert self.log.count(text) >= times, self.log
+
+    def close(self) -> None:
+        """End it politely: a participant that does not say goodbye stays in the graph for 20 s."""
+        if self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(PATIENCE_S)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                raise
+        self._file.close()
+
+
+def wait_until(condition: Callable[[], bool], spin: Callable[[], None] | None = None) -> bool:
+    """Wait for a condition, spinning or dozing; returns whether it came true in time."""
+    deadline = time.monotonic() + PATIENCE_S
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        if spin is not None:
+            spin()
+        else:
+            time.sleep(0.02)
+    return True
+
+
+class Rig:
+    """Cameras in front of the node and listeners behind it, as one node of the test process."""
+
+    def __init__(self, namespace: str = "") -> None:
+        self.node = rclpy.create_node("rig", namespace=namespace)
+        self._executor = SingleThreadedExecutor()
+        self._executor.add_node(self.node)
+        qos = QoSProfile(depth=50, reliability=ReliabilityPolicy.RELIABLE)
+        self.thermal = self.node.create_publisher(Image, "thermal/image_raw", qos)
+        self.rgb = self.node.create_publisher(Image, "rgb/image_raw", qos)
+        self.info = self.node.create_publisher(CameraInfo, "rgb/camera_info", qos)
+        self.fused: list[Image] = []
+        self.masks: list[Image] = []
+        self.infos: list[CameraInfo] = []
+        self.reports: list[DiagnosticArray] = []
+        for kind, topic, inbox in (
+            (Image, "fused/image", self.fused),
+            (Image, "fused/mask", self.masks),
+            (CameraInfo, "fused/camera_info", self.infos),
+            (DiagnosticArray, "/diagnostics", self.reports),
+        ):
+            self.node.create_subscription(kind, topic, inbox.append, qos)
+
+    def close(self) -> None:
+        self._executor.shutdown()
+        self.node.destroy_node()
+
+    def spin(self) -> None:
+        self._executor.spin_once(timeout_sec=0.05)
+
+    def wait(self, condition: Callable[[], bool]) -> bool:
+        return wait_until(condition, self.spin)
+
+    def wait_for_node(self) -> None:
+        """Until the node's subscriptions and publishers are matched with the rig's."""
+        topics = (self.thermal, self.rgb, self.info)
+        assert self.wait(
+            lambda: (
+                all(p.get_subscription_count() > 0 for p in topics)
+                and self.node.count_publishers("fused/image") > 0
+                and self.node.count_publishers("fused/mask") > 0
+            )
+        )
+
+    def publish(self, thermal: Image, rgb: Image) -> None:
+        self.thermal.publish(thermal)
+        self.rgb.publish(rgb)
+
+    def send_until_fused(self, thermal: Image, rgb: Image) -> Image:
+        """Publish the pair, again when it got lost (best effort), until its fusion comes back.
+
+        The listener's match with the node is seen on this side first, so the first may get lost.
+        """
+        stamp = rgb.header.stamp
+        deadline = time.monotonic() + PATIENCE_S
+        while time.monotonic() < deadline:
+            self.publish(thermal, rgb)
+            again = time.monotonic() + 3
+            while time.monotonic() < again:
+                self.spin()
+                for image in self.fused:
+                    if image.header.stamp == stamp:
+                        return image
+        raise AssertionError("the pair did not come back fused")
+
+    def mask_of(self, fused: Image) -> Image:
+        found = [m for m in self.masks if m.header.stamp == fused.header.stamp]
+        self.wait(
+            lambda: (
+                bool(found)
+                or bool(found.extend(m for m in self.masks if m.header.stamp == fused.header.stamp))
+            )
+        )
+        return found[0]
+
+    def diagnostics(self) -> dict[str, str]:
+        """The newest report's values, with its level and message."""
+        status = self.reports[-1].status[0]
+        values = {v.key: v.value for v in status.values}
+        return {**values, "level": str(status.level[0]), "message": status.message}
+
+    def call(self, kind: type, service: str, request: object) -> object:
+        client = self.node.create_client(kind, service)
+        assert self.wait(client.service_is_ready), f"{service} is not there"
+        future = client.call_async(request)
+        assert self.wait(future.done), f"{service} did not answer"
+        self.node.destroy_client(client)
+        return future.result()
+
+    def set_parameter(self, name: str, value: object) -> tuple[bool, str]:
+        parameter = Parameter(name, value=value).to_parameter_msg()
+        request = SetParameters.Request(parameters=[parameter])
+        result = self.call(SetParameters, "fusion_node/set_parameters", request).results[0]
+        return result.successful, result.reason
+
+    def get_parameter(self, name: str) -> object:
+        request = GetParameters.Request(names=[name])
+        value = self.call(GetParameters, "fusion_node/get_parameters", request).values[0]
+        return rclpy.parameter.parameter_value_to_python(value)
+
+    def describe_parameter(self, name: str) -> object:
+        request = DescribeParameters.Request(names=[name])
+        return self.call(
+            DescribeParameters, "fusion_node/describe_parameters", request
+        ).descriptors[0]
+
+    def change_state(self, transition: int) -> bool:
+        request = ChangeState.Request()
+        request.transition.id = transition
+        return self.call(ChangeState, "fusion_node/change_state", request).success
+
+    def state(self) -> str:
+        return self.call(GetState, "fusion_node/get_state", GetState.Request()).current_state.label
+
+
+def image(pixels: np.ndarray, encoding: str, stamp_ms: int, frame: str = "camera") -> Image:
+    """A message of these pixels, stamped so many milliseconds after the start of time."""
+    message = Image(
+        height=pixels.shape[0],
+        width=pixels.shape[1],
+        encoding=encoding,
+        step=pixels.nbytes // pixels.shape[0],
+        data=pixels.tobytes(),
+    )
+    message.header.stamp.sec = stamp_ms // 1000
+    message.header.stamp.nanosec = stamp_ms % 1000 * 1_000_000
+    message.header.frame_id = frame
+    return message
+
+
+def thermal_image(stamp_ms: int, height: int = 24, width: int = 32) -> Image:
+    rng = np.random.default_rng(stamp_ms)
+    return image(rng.integers(0, 256, (height, width), np.uint8), "mono8", stamp_ms, "lwir")
+
+
+def rgb_image(stamp_ms: int, height: int = 24, width: int = 32) -> Image:
+    rng = np.random.default_rng(stamp_ms + 1)
+    return image(rng.integers(0, 256, (height, width, 3), np.uint8), "rgb8", stamp_ms, "front")
