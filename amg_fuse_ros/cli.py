@@ -1,14 +1,16 @@
 """``amg-fuse``: fuse folders, replay bags, make bags, tell what is here."""
 
+import logging
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.text import Text
 
 from amg_fuse_ros.settings import BY_NAME
 
@@ -23,13 +25,27 @@ app = typer.Typer(
 )
 console = Console(stderr=True, highlight=False, soft_wrap=True)
 
-Weights = Annotated[str, typer.Option(help=BY_NAME["network.weights"].description)]
-Size = Annotated[str, typer.Option(help=BY_NAME["network.size"].description)]
-Scale = Annotated[float, typer.Option(help=BY_NAME["network.scale"].description)]
-EngineName = Annotated[str, typer.Option("--engine", help=BY_NAME["engine"].description)]
-Device = Annotated[str, typer.Option(help=BY_NAME["device"].description)]
-Precision = Annotated[str, typer.Option(help=BY_NAME["precision"].description)]
-MaskForm = Annotated[str, typer.Option(help=BY_NAME["mask.form"].description)]
+
+def _option(name: str, *flags: str) -> Any:
+    """An option that is a setting: its description, its choices, its range."""
+    setting = BY_NAME[name]
+
+    def check(value: object) -> object:
+        if problem := setting.problem_with(value):
+            raise typer.BadParameter(problem)
+        return value
+
+    choices = "|".join(setting.choices) or None
+    return typer.Option(*flags, help=setting.description, metavar=choices, callback=check)
+
+
+Weights = Annotated[str, _option("network.weights")]
+Size = Annotated[str, _option("network.size")]
+Scale = Annotated[float, _option("network.scale")]
+EngineName = Annotated[str, _option("engine", "--engine")]
+Device = Annotated[str, _option("device")]
+Precision = Annotated[str, _option("precision")]
+MaskForm = Annotated[str, _option("mask.form")]
 
 
 @app.command()
@@ -55,7 +71,7 @@ def fuse(
 
     files = pair_files(thermal, rgb)
     for path in [*files.thermal_only, *files.rgb_only]:
-        console.print(f"[yellow]no partner, left out:[/] {path}")
+        _say("yellow", "no partner, left out:", path)
     if not files.pairs:
         raise ValueError(f"no file in {thermal} has the name of one in {rgb}: nothing to fuse")
     fuser = _make_fuser(weights, size, scale, engine, device, precision, mask_form)
@@ -64,7 +80,7 @@ def fuse(
             files.pairs, out, fuser, mask=mask, side_by_side=side_by_side, progress=report
         )
     for problem in result.problems:
-        console.print(f"[red]left out:[/] {problem}")
+        _say("red", "left out:", problem)
     _say_scale(fuser)
     typer.echo(f"{result.fused} of {len(files.pairs)} pairs fused into {out}")
     if result.problems:
@@ -77,7 +93,7 @@ def replay(
     out: Annotated[Path, typer.Option(help="Bag folder to create (mcap).")],
     thermal_topic: Annotated[str, typer.Option(help="Guessed when not given.")] = "",
     rgb_topic: Annotated[str, typer.Option(help="Guessed when not given.")] = "",
-    slop_ms: Annotated[float, typer.Option(help=BY_NAME["sync.slop_ms"].description)] = 25.0,
+    slop_ms: Annotated[float, _option("sync.slop_ms")] = 25.0,
     copy_sources: Annotated[
         bool, typer.Option("--copy-sources", help="Copy the cameras' messages along.")
     ] = False,
@@ -94,7 +110,7 @@ def replay(
 
     with bags.Recording(bag) as recording:
         topics = bags.guess_topics(recording, thermal=thermal_topic or None, rgb=rgb_topic or None)
-    console.print(f"thermal: {topics.thermal}, rgb: {topics.rgb}")
+    _say("bold", "topics:", f"thermal {topics.thermal}, rgb {topics.rgb}")
     fuser = _make_fuser(weights, size, scale, engine, device, precision, mask_form)
     with _progress("replaying") as report:
         summary = bags.replay(
@@ -107,8 +123,8 @@ def replay(
             progress=report,
         )
     counts = summary.counts
-    for problem in counts.problems:
-        console.print(f"[yellow]{problem}[/]")
+    for problem in [*counts.problems, *([counts.broken] if counts.broken else [])]:
+        _say("yellow", "problem:", problem)
     _say_scale(fuser)
     typer.echo(
         f"{summary.fused} pairs fused into {out} in {summary.seconds:.1f} s; without partner: "
@@ -129,7 +145,7 @@ def make_bag(
     with _progress("writing") as report:
         summary = bags.make_bag(thermal, rgb, fps, out, progress=report)
     for path in [*summary.thermal_only, *summary.rgb_only]:
-        console.print(f"[yellow]no partner, left out:[/] {path}")
+        _say("yellow", "no partner, left out:", path)
     typer.echo(f"{summary.pairs} pairs at {fps:g} Hz written to {out}")
 
 
@@ -166,11 +182,18 @@ def main() -> None:
     from amg_fuse_ros.bags import BagError
     from amg_fuse_ros.engine import EngineUnavailableError
 
+    # What the library logs while it works, the commands tell at their end.
+    logging.getLogger("amg_fuse_ros").addHandler(logging.NullHandler())
     try:
         app()
     except (BagError, EngineUnavailableError, OSError, ValueError) as error:
-        console.print(f"[bold red]error:[/] {error}", markup=True)
+        _say("bold red", "error:", error)
         sys.exit(1)
+
+
+def _say(style: str, label: str, text: object) -> None:
+    # Text rather than markup: brackets in the names of files are no tags.
+    console.print(Text.assemble((label, style), " ", str(text)))
 
 
 def _make_fuser(
@@ -191,7 +214,7 @@ def _make_fuser(
 
 def _say_scale(fuser: "Fuser") -> None:
     if fuser.scale < 1:
-        console.print(f"[yellow]fused at {fuser.scale:g} of the RGB size[/]: detail is lost")
+        _say("yellow", "detail is lost:", f"fused at {fuser.scale:g} of the RGB size")
 
 
 @contextmanager
@@ -202,7 +225,8 @@ def _progress(what: str) -> Iterator[Callable[[int, int], None]]:
         MofNCompleteColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=console, transient=True) as bar:
+    shown = console.is_terminal
+    with Progress(*columns, console=console, transient=True, disable=not shown) as bar:
         task = bar.add_task(what, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
