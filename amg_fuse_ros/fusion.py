@@ -143,7 +143,7 @@ class Fuser:
         thermal, rgb = as_thermal(thermal), as_rgb(rgb)
         height, width = rgb.shape[:2]
         fused_at = (max(1, round(width * self._scale)), max(1, round(height * self._scale)))
-        visible = _resize(rgb, fused_at).astype(np.float32) * np.float32(1 / 255)
+        visible = np.divide(_resize(rgb, fused_at), np.float32(255), dtype=np.float32)
         warm = _resize(to_unit_range(thermal), fused_at)
 
         prepared = perf_counter()

@@ -24,7 +24,7 @@ def to_unit_range(thermal: NDArray[np.uint8] | NDArray[np.uint16]) -> FloatImage
         H W, float32 in [0, 1].
     """
     if thermal.dtype == np.uint8:
-        return thermal.astype(np.float32) * np.float32(1 / 255)
+        return np.divide(thermal, np.float32(255), dtype=np.float32)
     low, high = np.percentile(thermal, PERCENTILES)
     if high - low < MIN_WINDOW:
         middle = (low + high) / 2
