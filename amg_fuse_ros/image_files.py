@@ -37,16 +37,20 @@ def fuse_files(
         out: Folder for the results, created when it is not there.
         fuser: What fuses.
         mask: Also write ``mask/NAME.png``, 0..255.
-        side_by_side: Also write ``side_by_side/NAME.png``: thermal, RGB, fused, mask in colour.
+        side_by_side: Also write ``side_by_side/NAME.png``: RGB, thermal, fused, mask in colour.
         progress: Called with the number of pairs done and their total.
 
     Raises:
-        ValueError: If ``out`` is a folder of the sources, whose files would be overwritten.
+        ValueError: If a folder to write into holds sources, which would be overwritten.
         OSError: If a result cannot be written.
     """
     sources = {path.parent.resolve() for pair in pairs for path in pair}
-    if out.resolve() in sources:
-        raise ValueError(f"{out} holds source images, which would be overwritten; name another")
+    mask_folder, panels_folder = out / "mask", out / "side_by_side"
+    for folder, written in ((out, True), (mask_folder, mask), (panels_folder, side_by_side)):
+        if written and folder.resolve() in sources:
+            raise ValueError(
+                f"{folder} holds source images, which would be overwritten; name another"
+            )
     problems = []
     for done, (thermal_file, rgb_file) in enumerate(pairs):
         try:
@@ -58,9 +62,9 @@ def fuse_files(
             name = f"{rgb_file.stem}.png"
             _write(out / name, frame.image)
             if mask:
-                _write(out / "mask" / name, mask_to_bytes(frame.mask))
+                _write(mask_folder / name, mask_to_bytes(frame.mask))
             if side_by_side:
-                _write(out / "side_by_side" / name, _panels(thermal, rgb, frame.image, frame.mask))
+                _write(panels_folder / name, _panels(thermal, rgb, frame.image, frame.mask))
         if progress is not None:
             progress(done + 1, len(pairs))
     return FilesResult(len(pairs) - len(problems), problems)
