@@ -78,7 +78,9 @@ def parameter_schema() -> str:
     JSON has one kind of number: that ROS wants a decimal point in a double is not in it.
     """
     settings = _object_schema(_tree())
-    settings["properties"].update(OF_EVERY_NODE)
+    # ROS takes network.scale: 1.0 like network: {scale: 1.0}.
+    settings["properties"] |= {setting.name: _value_schema(setting) for setting in TABLE}
+    settings["properties"] |= OF_EVERY_NODE
     node = {"type": "object", "properties": {"ros__parameters": settings}}
     schema = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
