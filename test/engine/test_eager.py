@@ -1,5 +1,7 @@
 """The eager engine is the network itself, in the floating type that was asked for."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -62,13 +64,19 @@ def test_the_result_is_the_callers_to_keep(network, pair):
     np.testing.assert_array_equal(engine.fuse(*pair), kept)
 
 
-def test_bf16_stays_close_to_full_precision_on_average(network, pair):
-    # Single pixels may differ: with random weights a rounding can reorder the network's sorts.
-    expected = EagerEngine(network, "cpu", "fp64").fuse(*pair)
-    network.float()
-    fused = EagerEngine(network, "cpu", "bf16").fuse(*pair)
-    assert fused.dtype == np.float32
-    assert 0 < np.abs(fused - expected).mean() < 0.15 * expected.std()
+def test_the_precisions_agree_as_well_as_their_digits_allow(network, pair):
+    # With random weights the attentions are chaotic: a rounding reorders a sort or flips a mask.
+    # Without what they add the network is smooth, and rounding stays as small as it is.
+    with torch.no_grad():
+        for name, weight in network.named_parameters():
+            if ".project_out" in name and ".ffn." not in name:
+                weight.zero_()
+    exact = EagerEngine(copy.deepcopy(network), "cpu", "fp64").fuse(*pair)
+    single = EagerEngine(copy.deepcopy(network), "cpu", "fp32").fuse(*pair)
+    short = EagerEngine(copy.deepcopy(network), "cpu", "bf16").fuse(*pair)
+    assert exact.std() > 0.05
+    assert np.abs(single - exact).max() < 1e-5
+    assert 1e-5 < np.abs(short - exact).max() < 0.02
 
 
 def test_auto_means_fp32_where_no_other_precision_is_asked_for(network):
