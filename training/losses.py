@@ -37,14 +37,29 @@ def intensity_loss(fused: Tensor, visible: Tensor, thermal: Tensor) -> Tensor:
     return F.l1_loss(_grey(fused), torch.maximum(_grey(visible), _grey(thermal)))
 
 
-def ssim_loss(fused: Tensor, visible: Tensor, thermal: Tensor) -> Tensor:
+def ssim_loss(
+    fused: Tensor,
+    visible: Tensor,
+    thermal: Tensor,
+    *,
+    average: Callable[[Tensor], Tensor] | None = None,
+) -> Tensor:
     """1 - (w_VI SSIM(VI, F) + w_IR SSIM(IR, F)), on channel means (published code only).
 
     The weights are each source's share of the mean Sobel magnitude over the batch.
+
+    Args:
+        fused: Fused image F, B 3 H W.
+        visible: Clean visible image, B 3 H W.
+        thermal: Clean thermal image, B 1 H W.
+        average: Where processes share a batch in equal parts: the mean of a tensor over them.
+            With it the mean of their losses is exactly the loss of the whole batch.
     """
     f, vi, ir = _grey(fused), _grey(visible), _grey(thermal)
-    strength_vi, strength_ir = sobel_magnitude(vi).mean(), sobel_magnitude(ir).mean()
-    share = strength_vi / (strength_vi + strength_ir).clamp_min(1e-12)
+    strengths = torch.stack((sobel_magnitude(vi).mean(), sobel_magnitude(ir).mean()))
+    if average is not None:
+        strengths = average(strengths)
+    share = strengths[0] / strengths.sum().clamp_min(1e-12)
     return 1 - (share * _ssim(vi, f) + (1 - share) * _ssim(ir, f))
 
 

@@ -3,8 +3,10 @@
 import math
 import os
 import signal
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -38,14 +40,34 @@ def save_whole(state: Any, path: Path) -> None:
     """``torch.save`` whole or not at all: a kill or a full disk leaves the former file.
 
     Raises:
+        OSError: If it cannot be written; the message says so for people.
+    """
+    _write_whole(path, lambda file: torch.save(state, file))
+
+
+def write_text_whole(text: str, path: Path) -> None:
+    """Write a text file as :func:`save_whole` does, whole or not at all.
+
+    Raises:
         OSError: If it cannot be written.
     """
+    _write_whole(path, lambda file: file.write(text.encode()))
+
+
+def _write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
     partial = path.with_name(path.name + ".partial")
-    with partial.open("wb") as file:
-        torch.save(state, file)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+    try:
+        with partial.open("wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except (OSError, RuntimeError) as error:  # torch turns what write() raises into the latter
+        with suppress(OSError):
+            partial.unlink()
+        cause = error if isinstance(error, OSError) else error.__context__ or error
+        kept = "the former one is as it was" if path.is_file() else "there is none yet"
+        raise OSError(f"{path}: cannot be written ({cause}), {kept}; is the disk full?") from error
 
 
 def progress_bar() -> Progress:
