@@ -7,10 +7,9 @@ kernel) and the weight gradient a compiled loop over pixels, channels innermost.
 the same; ``accelerate`` swaps it into a network, parameters and keys stay as they are.
 """
 
-import threading
+import importlib.util
 from typing import Any
 
-import numba
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -24,14 +23,31 @@ def accelerate(network: nn.Module) -> None:
     """Let every depthwise and paired convolution of ``network`` use the fast backward pass.
 
     Depthwise means as many groups as channels; paired, h groups of two inputs and one output.
-    Only for float32 on the CPU; elsewhere the modules compute as before.
+    Only for float32 on the CPU and where numba is installed; elsewhere the modules compute as
+    before.
     """
+    if importlib.util.find_spec("numba") is None:
+        return
     for module in network.modules():
-        if type(module) is nn.Conv2d and module.groups > 1 and module.bias is None:
+        if type(module) is nn.Conv2d and _keeps_the_size(module):
             if module.in_channels == module.out_channels == module.groups:
                 module.__class__ = _Depthwise
             elif module.in_channels == 2 * module.groups == 2 * module.out_channels:
                 module.__class__ = _Paired
+
+
+def _keeps_the_size(module: nn.Conv2d) -> bool:
+    """Whether it is a grouped convolution k x k, stride 1, zero padding k // 2, without bias."""
+    k = module.kernel_size[0]
+    return (
+        module.groups > 1
+        and module.bias is None
+        and module.kernel_size == (k, k)
+        and module.padding == (k // 2, k // 2)
+        and module.padding_mode == "zeros"
+        and k % 2 == 1
+        and module.stride == module.dilation == (1, 1)
+    )
 
 
 def _is_fast(x: Tensor, weight: Tensor) -> bool:
@@ -75,40 +91,23 @@ class _DepthwiseFunction(torch.autograd.Function):
         k = weight.shape[-1]
         grad_x = F.conv2d(grad, weight.flip(-1, -2), padding=k // 2, groups=weight.shape[0])
         images, grads = (t.detach().permute(0, 2, 3, 1).numpy() for t in (x, grad))
-        sums = np.zeros((k, k, weight.shape[0]), np.float32)
-        lock = threading.Lock()
-
-        def add(rows: slice) -> None:
-            part = _weight_gradient(images, grads, k, rows.start, rows.stop)
-            with lock:
-                np.add(sums, part, out=sums)
-
-        in_parallel(images.shape[0] * images.shape[1], add)
+        sums = _weight_gradient(images, grads, k)
         grad_weight = torch.from_numpy(sums).permute(2, 0, 1).unsqueeze(1)
         return grad_x, grad_weight.contiguous()
 
 
-@numba.njit(cache=True, fastmath=True, nogil=True)
 def _weight_gradient(
-    x: NDArray[np.float32], grad: NDArray[np.float32], k: int, first: int, last: int
+    images: NDArray[np.float32], grads: NDArray[np.float32], k: int
 ) -> NDArray[np.float32]:
-    """Sum grad[b, y, x, c] x[b, y + dy, x + dx, c] over the rows first..last of all images.
+    """The gradient of a k x k kernel, k k C, from inputs and output gradients, B H W C."""
+    from training.depthwise_gradient import sum_rows
 
-    ``x`` and ``grad`` are B H W C; the result is k k C.
-    """
-    _, height, width, channels = x.shape
-    reach = k // 2
-    sums = np.zeros((k, k, channels), np.float32)
-    for row in range(first, last):
-        b, y = row // height, row % height
-        for dy in range(max(0, reach - y), min(k, height + reach - y)):
-            source = x[b, y + dy - reach]
-            for column in range(width):
-                g = grad[b, y, column]
-                low, high = max(0, reach - column), min(k, width + reach - column)
-                for dx in range(low, high):
-                    s = source[column + dx - reach]
-                    total = sums[dy, dx]
-                    for c in range(channels):
-                        total[c] += g[c] * s[c]
-    return sums
+    parts: dict[int, NDArray[np.float32]] = {}
+
+    def add(rows: slice) -> None:
+        parts[rows.start] = sum_rows(images, grads, k, rows.start, rows.stop)
+
+    in_parallel(images.shape[0] * images.shape[1], add)
+    # In the order of the rows, not of the threads: the same sum every time.
+    total: NDArray[np.float32] = sum((parts[row] for row in sorted(parts)), np.float32(0))
+    return total
