@@ -101,6 +101,12 @@ def test_engines_know_the_network_and_nothing_else_of_the_house():
     )
 
 
+def test_bags_know_images_and_nothing_of_what_is_done_with_them():
+    assert not found(
+        f"{PACKAGE}/bags", lambda name: room(name) not in {None, "bags", "image_encoding"}
+    )
+
+
 def test_no_two_parts_of_the_package_import_each_other():
     graph: dict[str, set[str]] = {}
     for path in modules(PACKAGE):

@@ -17,7 +17,7 @@ from small_pairs import smooth_image, smooth_pair
 
 import amg_fuse_ros
 from amg_fuse_ros import cli
-from amg_fuse_ros.bags import Recording
+from amg_fuse_ros.bags import BagWriter, Header, Recording
 from amg_fuse_ros.bags.recording import typestore
 from amg_fuse_ros.imaging.visualize import mask_to_bytes
 from amg_fuse_ros.settings import BY_NAME
@@ -299,6 +299,19 @@ def test_a_replayed_bag_holds_the_images_that_fuse_writes(amg_fuse, folders, net
         first = next(recording.messages(["/fused/image"]))
         pixels = recording.decode(first).data.reshape(*SIZE, 3)
     np.testing.assert_array_equal(pixels, cv2.imread(str(tmp_path / "out" / "a.png"))[..., ::-1])
+
+
+def test_the_slop_decides_how_far_apart_the_images_of_a_pair_may_be(amg_fuse, network, tmp_path):
+    thermal, rgb = smooth_pair(*SIZE)
+    stamps = [10**18 + number * 500_000_000 for number in range(2)]
+    with BagWriter(tmp_path / "bag") as writer:
+        for stamp in stamps:
+            late = stamp + 60_000_000
+            writer.write_image("/ir/image_raw", thermal, "mono8", Header(stamp, "ir"), stamp)
+            writer.write_image("/rgb/image_raw", rgb, "rgb8", Header(late, "rgb"), late)
+    replay = ["replay", tmp_path / "bag", "--out", tmp_path / "fused", *network]
+    assert refused(amg_fuse(*replay), "within 25 ms", "Raise the slop")
+    assert amg_fuse(*replay, "--slop-ms", "70").out.startswith("2 pairs fused")
 
 
 def test_a_bag_that_is_not_there_or_is_no_bag_is_refused(amg_fuse, folders, tmp_path):

@@ -67,10 +67,11 @@ def test_one_pixel_is_spread_evenly_over_the_window_around_it():
 
 
 def test_colour_counts_by_its_luminance():
-    vi = np.zeros((*SHAPE, 3), np.float32)
-    vi[..., 1] = 1  # green, luminance 0.587
-    mask = local_mask(grey(0.587), vi, warm(0))
-    np.testing.assert_allclose(mask, 1, atol=5e-3)
+    for channel, luminance in enumerate((0.299, 0.587, 0.114)):
+        vi = np.zeros((*SHAPE, 3), np.float32)
+        vi[..., channel] = 1
+        mask = local_mask(grey(luminance / 2), vi, warm(0))
+        np.testing.assert_allclose(mask, 0.5, atol=1e-3)
 
 
 def test_a_dark_scene_with_quantised_noise_has_no_grain():
