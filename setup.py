@@ -82,7 +82,7 @@ setup(
     entry_points={
         "console_scripts": [
             "amg-fuse = amg_fuse_ros.cli:main",
-            "fusion_node = amg_fuse_ros.ros.fusion_node:main",
+            "fusion_node = amg_fuse_ros.ros.executables:fusion_node",
             "bag_player = amg_fuse_ros.ros.bag_player:main",
         ],
     },

@@ -3,9 +3,6 @@
 Arguments that stay empty leave the parameter file's value as it is.
 """
 
-# This folder has the name of the package launch, which misleads the sorter of imports.
-# ruff: noqa: I001
-
 from pathlib import Path
 
 from launch import LaunchContext, LaunchDescription

@@ -4,9 +4,6 @@ The bag starts when the node is active, so that none of it is missed while the n
 The arguments of fusion.launch.py are understood, too; topics are named as in the bag.
 """
 
-# This folder has the name of the package launch, which misleads the sorter of imports.
-# ruff: noqa: I001
-
 from pathlib import Path
 
 from launch import LaunchDescription

@@ -28,6 +28,11 @@ ROOT = Path(__file__).resolve().parents[1]
 SCENES = (("rain", "night", 2, 9.5), ("fog", "day", 4, 19.5), ("snow", "day", 4, 20.5))
 """Weather, time of day, seed, and the second at which the demo looks: people are crossing there."""
 
+MODULES = {
+    "fusion_node": "amg_fuse_ros.ros.executables",
+    "bag_player": "amg_fuse_ros.ros.bag_player",
+}
+
 SECONDS_PER_SCENE = 3.0
 FPS = 10.0
 START_TIMEOUT_S = 90.0
@@ -101,7 +106,7 @@ def _find_folders(data: Path) -> tuple[Path, Path]:
 @contextmanager
 def _process(executable: str, out: Path, **parameters: object) -> Iterator[subprocess.Popen[bytes]]:
     """Run an executable of the package with ROS parameters; ended by SIGINT as by Ctrl-C."""
-    command = [sys.executable, "-m", f"amg_fuse_ros.ros.{executable}", "--ros-args"]
+    command = [sys.executable, "-m", MODULES[executable], "--ros-args"]
     for name, value in parameters.items():
         if value not in ("", None):
             command += ["-p", f"{name.replace('network_', 'network.')}:={value}"]

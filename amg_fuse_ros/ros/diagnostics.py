@@ -19,6 +19,7 @@ class Statistics:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        self._began = monotonic()
         self._counts: Counter[str] = Counter()
         self._times: dict[str, deque[float]] = {}
         self._latencies: deque[tuple[float, float]] = deque(maxlen=_MAX_EVENTS)
@@ -41,11 +42,11 @@ class Statistics:
             return self._counts[event]
 
     def rate(self, event: str) -> float:
-        """Events per second over the last ``WINDOW_S`` seconds."""
-        since = monotonic() - WINDOW_S
+        """Events per second over the last ``WINDOW_S`` seconds, or since the start."""
+        now = monotonic()
         with self._lock:
-            recent = sum(t >= since for t in self._times.get(event, ()))
-        return recent / WINDOW_S
+            recent = sum(t >= now - WINDOW_S for t in self._times.get(event, ()))
+        return recent / min(WINDOW_S, max(now - self._began, 1.0))
 
     def values(self) -> dict[str, object]:
         """All of it, by the names that /diagnostics shows."""

@@ -9,13 +9,16 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from diagnostic_msgs.msg import DiagnosticArray
+from lifecycle_msgs.srv import ChangeState
 from numpy.typing import NDArray
+from rclpy.clock import Clock
+from rclpy.clock_type import ClockType
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, Image
 
 from amg_fuse_ros.ros import parameters
-from amg_fuse_ros.ros.diagnostics import OK, Statistics, assess, make_diagnostics
+from amg_fuse_ros.ros.diagnostics import ERROR, OK, WARN, Statistics, assess, make_diagnostics
 from amg_fuse_ros.ros.image_messages import (
     CONVERTER,
     ImageMessageError,
@@ -23,7 +26,6 @@ from amg_fuse_ros.ros.image_messages import (
     to_rgb,
     to_thermal,
 )
-from amg_fuse_ros.ros.process import run_node
 from amg_fuse_ros.ros.subscriptions import subscribe_newest
 from amg_fuse_ros.ros.synchronizer import SYNCHRONIZER, PairSynchronizer, make_synchronizer
 from amg_fuse_ros.ros.worker import LatestWorker
@@ -58,10 +60,18 @@ class FusionNode(LifecycleNode):
         self._synchronizer: PairSynchronizer | None = None
         self._camera_info: CameraInfo | None = None
         self._fused_size = "-"
+        self._problem = ""
         self._statistics = Statistics()
         parameters.declare(self)
         self._settings: dict[str, SettingValue] = dict(parameters.read(self))
         parameters.watch(self, self._apply, lambda: self._fuser is not None)
+        self._diagnostics_publisher = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
+        self._diagnostics_timer = self.create_timer(
+            float(self._settings["diagnostics_period_s"]),
+            self._publish_diagnostics,
+            clock=Clock(clock_type=ClockType.STEADY_TIME),  # also while /clock stands still
+        )
+        self._refuse_impossible_transitions()
 
     @property
     def settings(self) -> Settings:
@@ -80,20 +90,21 @@ class FusionNode(LifecycleNode):
         self._settings = dict(parameters.read(self))
         try:
             self._fuser = self._make_fuser()
-        except (OSError, ValueError, RuntimeError) as error:
-            self.get_logger().error(f"cannot be configured: {error}")
+        except Exception as error:  # whatever it is, the reason must reach people
+            expected = isinstance(error, OSError | ValueError | RuntimeError)
+            self._problem = str(error) if expected else f"{type(error).__name__}: {error}"
+            self.get_logger().error(f"cannot be configured: {self._problem}")
             self._release()
             return TransitionCallbackReturn.FAILURE
+        self._problem = ""
         self._statistics = Statistics()
+        period_s = float(self._settings["diagnostics_period_s"])
+        self._diagnostics_timer.timer_period_ns = round(period_s * 1e9)
         output = QoSProfile(depth=1, reliability=_reliability(self._settings, "output"))
         self._fused_publisher = self.create_lifecycle_publisher(Image, "fused/image", output)
         self._mask_publisher = self.create_lifecycle_publisher(Image, "fused/mask", output)
         self._info_publisher = self.create_lifecycle_publisher(
             CameraInfo, "fused/camera_info", output
-        )
-        self._diagnostics_publisher = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
-        self._diagnostics_timer = self.create_timer(
-            float(self._settings["diagnostics_period_s"]), self._publish_diagnostics
         )
         self._worker = LatestWorker(self._process, self._report_failure, "fusion")
         return TransitionCallbackReturn.SUCCESS
@@ -145,6 +156,20 @@ class FusionNode(LifecycleNode):
         self._leave_cameras()
         return self._worker is None or self._worker.stop(STOP_TIMEOUT_S)
 
+    def _refuse_impossible_transitions(self) -> None:
+        """Answer them with a plain no; rclpy would let them end the process."""
+        answer = self._service_change_state.callback
+
+        def change_state(request: ChangeState.Request, response: ChangeState.Response) -> Any:
+            try:
+                return answer(request, response)
+            except RuntimeError as error:  # rclpy's RCLError is private
+                self.get_logger().warning(f"transition {request.transition.id} refused: {error}")
+                response.success = False
+                return response
+
+        self._service_change_state.callback = change_state
+
     def _make_fuser(self) -> "Fuser":
         self.get_logger().info("loading the network ...")
         began = monotonic()
@@ -183,8 +208,6 @@ class FusionNode(LifecycleNode):
         if self._worker is not None:
             self._worker.stop(STOP_TIMEOUT_S)
             self._worker = None
-            self.destroy_timer(self._diagnostics_timer)
-            self.destroy_publisher(self._diagnostics_publisher)
             for publisher in (self._fused_publisher, self._mask_publisher, self._info_publisher):
                 self.destroy_lifecycle_publisher(publisher)
         self._fuser = None
@@ -287,6 +310,8 @@ class FusionNode(LifecycleNode):
     def _publish_diagnostics(self) -> None:
         fuser, synchronizer = self._fuser, self._synchronizer
         if fuser is None:
+            level, message = (ERROR, self._problem) if self._problem else (WARN, "not configured")
+            self._send_diagnostics(level, message, {"state": "unconfigured"})
             return
         values: dict[str, object] = {
             "state": "active" if self._active else "inactive",
@@ -304,6 +329,9 @@ class FusionNode(LifecycleNode):
         level, message = assess(self._statistics) if self._active else (OK, "inactive")
         if fuser.scale < 1:
             message += f"; fused at {fuser.scale:g} of the RGB size"
+        self._send_diagnostics(level, message, values)
+
+    def _send_diagnostics(self, level: bytes, message: str, values: dict[str, object]) -> None:
         self._diagnostics_publisher.publish(
             make_diagnostics(
                 stamp=self.get_clock().now().to_msg(),
@@ -321,12 +349,3 @@ def _reliability(settings: Settings, side: str) -> ReliabilityPolicy:
         "reliable": ReliabilityPolicy.RELIABLE,
     }
     return policies[settings[f"qos.{side}_reliability"]]
-
-
-def main(args: list[str] | None = None) -> None:
-    """Run the node until SIGINT or SIGTERM."""
-    run_node(FusionNode, args)
-
-
-if __name__ == "__main__":
-    main()

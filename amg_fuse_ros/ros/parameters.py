@@ -1,6 +1,7 @@
 """The table of settings as ROS parameters: declared, described, validated."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from difflib import get_close_matches
 
 from rcl_interfaces.msg import (
     FloatingPointRange,
@@ -34,6 +35,11 @@ def declare(node: Node) -> None:
         if node.has_parameter(setting.name):
             node.undeclare_parameter(setting.name)
         node.declare_parameter(setting.name, setting.default, descriptor, ignore_override=True)
+    for name in _overrides(node):
+        if not node.has_parameter(name) and not name.startswith("qos_overrides."):
+            near = get_close_matches(name, BY_NAME, 1)
+            hint = f"; {near[0]} is meant?" if near else ""
+            node.get_logger().warning(f"there is no parameter {name}, it is ignored{hint}")
 
 
 def read(node: Node) -> Settings:
@@ -95,6 +101,11 @@ def describe(setting: Setting) -> ParameterDescriptor:
 
 
 def _override(node: Node, name: str) -> object:
-    """The value that was given at start; rclpy offers no public way to ask for it."""
-    given = getattr(node, "_parameter_overrides", {}).get(name)
+    given = _overrides(node).get(name)
     return None if given is None else given.value
+
+
+def _overrides(node: Node) -> Mapping[str, Parameter]:
+    """The values that were given at start; rclpy offers no public way to ask for them."""
+    found: Mapping[str, Parameter] = getattr(node, "_parameter_overrides", {})
+    return found

@@ -1,17 +1,22 @@
-"""A node's process: starts it, spins it, and ends it quickly and quietly when asked to."""
+"""A node's process: starts it, spins it, and ends it quickly and quietly when asked to.
+
+rclpy is imported when it is needed, so that signals are heeded before that takes its time.
+"""
 
 import os
 import signal
 import sys
+import threading
+from collections.abc import Callable
 from typing import Any, Protocol
 
-import rclpy
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
-from rclpy.signals import SignalHandlerOptions
-
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
 SPIN_S = 0.1
-"""A signal is noticed after this many seconds at most."""
+"""A signal is noticed after this many seconds at most, while nothing is under way."""
+
+GRACE_S = 1.5
+"""What is under way when a signal comes, such as loading a network on request, has this long."""
 
 
 class RunnableNode(Protocol):
@@ -26,56 +31,78 @@ class RunnableNode(Protocol):
     def destroy_node(self) -> None:
         """Give the node's ROS entities back."""
 
+    def get_logger(self) -> Any:
+        """Where to report."""
 
-class _StopRequest:
-    """Signals end the process with status 0: at once while it starts, else when the loop sees it.
 
-    A second signal while the node is closing changes nothing: launch and impatient people send
-    one, and it must not turn a clean end into a traceback.
+class StopRequest:
+    """Remembers that SIGINT or SIGTERM came, and sees to it that the process ends in time.
+
+    While the node starts the process leaves at once. A second signal changes nothing: launch and
+    impatient people send one, and it must not turn a clean end into a traceback.
     """
 
     def __init__(self) -> None:
+        """Take the signals from now on; call it in the main thread."""
         self.asked = False
         self.starting = True
         for number in SIGNALS:
             signal.signal(number, self._ask)
 
     def _ask(self, *_: object) -> None:
-        self.asked = True
         if self.starting:
             _leave_now()
+        if not self.asked:
+            self.asked = True
+            deadline = threading.Timer(GRACE_S, _leave_now)
+            deadline.daemon = True
+            deadline.start()
 
 
-def run_node(make_node: Any, args: list[str] | None = None) -> None:
-    """Run one node until SIGINT, SIGTERM or the context's shutdown; never a traceback for those.
+def run_node(
+    find_node: Callable[[], Callable[[], Any]],
+    args: list[str] | None = None,
+) -> None:
+    """Run one node until SIGINT, SIGTERM or the context's shutdown, then end the process.
 
     Args:
-        make_node: Called without arguments, returns a :class:`RunnableNode`.
+        find_node: Imports and returns what makes a :class:`RunnableNode` when called without
+            arguments.
         args: Command line with ROS arguments, by default that of the process.
     """
-    request = _StopRequest()
-    rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
-    node = make_node()
+    request = StopRequest()
+    make_node = find_node()
+    import rclpy
+    from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+    from rclpy.signals import SignalHandlerOptions
+
+    try:
+        rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
+        node = make_node()
+    except RuntimeError as error:  # arguments that ROS cannot read, a parameter file among them
+        sys.stderr.write(f"cannot start: {error}\n")
+        _leave_now(status=1)
     node.start()
     executor = SingleThreadedExecutor()
     executor.add_node(node)
     request.starting = False
-    try:
-        while rclpy.ok() and not request.asked:
+    while rclpy.ok() and not request.asked:
+        try:
             executor.spin_once(timeout_sec=SPIN_S)
-    except ExternalShutdownException:
-        pass
-    ended = node.close()
+        except ExternalShutdownException:
+            break
+        except Exception as error:  # one failed callback must not end a vehicle's node
+            node.get_logger().error(f"a callback failed: {type(error).__name__}: {error}")
+    node.close()
     executor.shutdown(timeout_sec=0.2)
     node.destroy_node()
     rclpy.try_shutdown()
-    if not ended:
-        # A thread is inside a long inference. The interpreter would wait for it or crash with it;
-        # all that matters has been given back.
-        _leave_now()
+    # Not through the interpreter's own end: there a second SIGINT would meet no handler (status
+    # -2 under launch), and a thread inside a long inference would hold it up or crash with it.
+    _leave_now()
 
 
-def _leave_now() -> None:
+def _leave_now(status: int = 0) -> None:
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(0)
+    os._exit(status)

@@ -30,7 +30,7 @@ class NodeProcess:
         self._log = log
         self._file = log.open("wb")
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "amg_fuse_ros.ros.fusion_node", "--ros-args", *arguments],
+            [sys.executable, "-m", "amg_fuse_ros.ros.executables", "--ros-args", *arguments],
             stdout=self._file,
             stderr=subprocess.STDOUT,
             cwd=ROOT,

@@ -237,6 +237,7 @@ def test_values_that_cannot_be_taken_at_start_are_named_and_the_defaults_used(st
         *("-p", "mask.form:=sharp"),
         *("-p", "sync.slop_ms:=20"),
         *("-p", "lazy:=maybe"),
+        *("-p", "netwrok.scale:=0.5"),
     )
     node.wait_for_log("active:")
     for text in (
@@ -245,6 +246,7 @@ def test_values_that_cannot_be_taken_at_start_are_named_and_the_defaults_used(st
         "sync.slop_ms: expected a number with a decimal point, found 20",
         "write 20.0",
         "lazy: expected true or false, found 'maybe'",
+        "there is no parameter netwrok.scale, it is ignored; network.scale is meant?",
     ):
         assert text in node.log
     assert rigs("/misled").get_parameter("network.scale") == 1.0
@@ -284,6 +286,11 @@ def test_the_lifecycle_can_be_walked_by_a_manager_and_a_bad_file_only_fails_the_
     assert not rig.change_state(Transition.TRANSITION_CONFIGURE)
     assert rig.state() == "unconfigured"
     assert "nowhere.safetensors: no such weights file" in node.log
+    assert rig.wait(lambda: "nowhere.safetensors" in rig.diagnostics()["message"])
+    assert rig.diagnostics()["state"] == "unconfigured"
+
+    assert not rig.change_state(Transition.TRANSITION_ACTIVATE)  # not possible from here
+    assert rig.state() == "unconfigured"
 
     assert rig.set_parameter("network.weights", str(random_weights)) == (True, "")
     assert rig.change_state(Transition.TRANSITION_CONFIGURE)
