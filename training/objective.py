@@ -128,7 +128,8 @@ class Objective:
                 elif not finite_grads:
                     guilty.append(f"{name}: gradient of the loss term {term}")
                 else:
-                    largest.append((float(value), f"{name}: {term} = {float(value):.4g}"))
+                    size = float(value.detach())
+                    largest.append((size, f"{name}: {term} = {size:.4g}"))
         if guilty:
             return "not finite: " + "; ".join(guilty)
         return "largest: " + "; ".join(text for _, text in sorted(largest, reverse=True)[:3])

@@ -124,7 +124,7 @@ class RunFolder:
         origin: Mapping[str, str | None],
         *,
         extend: bool = False,
-    ) -> None:
+    ) -> dict[str, str | None]:
         """Fill ``state`` from ``last.ckpt``; leaves it alone where there is none.
 
         Args:
@@ -134,12 +134,15 @@ class RunFolder:
                 not compared.
             extend: Allow another length and other data than before.
 
+        Returns:
+            The origin, completed by what the checkpoint knows.
+
         Raises:
             RunError: If the checkpoint cannot be read or belongs to another size, other settings
                 or another origin.
         """
         if not (self.path / LAST).is_file():
-            return
+            return dict(origin)
         content = self.load()
         self._refuse_other(content, config, origin, extend)
         state.network.load_state_dict(content["network"])
@@ -153,6 +156,8 @@ class RunFolder:
         else:
             logger.info("the checkpoint came without the optimiser's moments: they begin anew")
             state.moments_since = state.step
+        known = content.get("origin", {})
+        return {**known, **{name: value or known.get(name) for name, value in origin.items()}}
 
     def _refuse_other(
         self,

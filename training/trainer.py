@@ -97,7 +97,7 @@ class _Training:
         self._network = make_network(config, inputs.initial_weights)
         self._manifest = manifest(usable)
         truth = inputs.pseudo_truth or ClassicalPseudoTruth()
-        self._origin = {
+        self._origin: dict[str, str | None] = {
             "data": self._manifest["digest"],
             "pseudo_truth": f"{truth.name} {truth.version}",
             "restorer": fingerprint(restorer.state_dict()) if restorer else None,
@@ -117,7 +117,7 @@ class _Training:
         average = {k: v.detach().clone() for k, v in self._network.state_dict().items()}
         self.state = TrainingState(self._network, self._optimizer, average)
         self._folder = RunFolder(run)
-        self._folder.resume(self.state, config, self._origin, extend=session.extend)
+        self._origin = self._folder.resume(self.state, config, self._origin, extend=session.extend)
         self._seconds_before = self.state.seconds
         self._validator = self._make_validator()
 
@@ -148,7 +148,6 @@ class _Training:
             {
                 "config": self._config.to_dict(),
                 "origin": self._origin,
-                "initial_weights": inputs.initial_weights and inputs.initial_weights.name,
                 "restorer": inputs.restorer and inputs.restorer.name,
                 "data": self._manifest,
                 "pairs": pair_names(inputs.pairs),
