@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from amg_fuse_ros.engine import Engine, create_engine
+from amg_fuse_ros.engine import Engine, EngineError, create_engine
 from amg_fuse_ros.imaging.arrays import ByteImage, FloatImage, as_rgb, as_thermal
 from amg_fuse_ros.imaging.local_mask import local_mask
 from amg_fuse_ros.imaging.thermal import to_unit_range
@@ -138,6 +138,7 @@ class Fuser:
 
         Raises:
             ValueError: If an array is empty, of another type or shape (NaN among them).
+            EngineError: If the network's result holds NaN or infinities.
         """
         began = perf_counter()
         thermal, rgb = as_thermal(thermal), as_rgb(rgb)
@@ -148,6 +149,11 @@ class Fuser:
 
         prepared = perf_counter()
         fused = self.engine.fuse(visible, warm)
+        if not np.isfinite(fused).all():
+            raise EngineError(
+                f"the network gave values that are no numbers ({self.engine.name}, "
+                f"{self.engine.precision}); try precision fp32, or check the weights file"
+            )
         ran = perf_counter()
 
         mask = self._mask(fused, visible, warm)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from small_pairs import smooth_image, smooth_pair
 
-from amg_fuse_ros.engine import EngineUnavailableError, create_engine
+from amg_fuse_ros.engine import EngineError, EngineUnavailableError, create_engine
 from amg_fuse_ros.fusion import MASK_FORMS, MIN_SCALE, Fuser
 from amg_fuse_ros.imaging.local_mask import local_mask
 from amg_fuse_ros.imaging.thermal import to_unit_range
@@ -363,3 +363,11 @@ def test_a_fuser_warms_up_without_a_camera(engine):
     before = fuser.fuse(*smooth_pair()).image
     fuser.warm_up()
     np.testing.assert_array_equal(fuser.fuse(*smooth_pair()).image, before)
+
+
+def test_a_result_that_is_no_number_is_told_instead_of_shown_as_black():
+    network = AMGFuse.from_size("tiny").eval()
+    network.output_f.weight.data.fill_(float("nan"))
+    thermal, rgb = smooth_pair(24, 32)
+    with pytest.raises(EngineError, match=r"no numbers.*fp32"):
+        Fuser(create_engine(network)).fuse(thermal, rgb)

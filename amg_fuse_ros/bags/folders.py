@@ -90,7 +90,7 @@ def read_thermal(path: Path) -> Array:
     Raises:
         ValueError: If the file is no such image.
     """
-    image = _read(path, cv2.IMREAD_UNCHANGED)
+    image = _read(path, cv2.IMREAD_UNCHANGED)  # leaves EXIF's orientation alone, as read_rgb does
     if image.dtype not in (np.uint8, np.uint16):
         raise ValueError(f"{path}: a thermal image should have 8 or 16 bits, not {image.dtype}")
     if image.ndim == 3:
@@ -115,7 +115,11 @@ def read_rgb(path: Path) -> Array:
     Raises:
         ValueError: If the file is no image.
     """
-    return np.asarray(cv2.cvtColor(_read(path, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB))
+    return np.asarray(
+        cv2.cvtColor(
+            _read(path, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION), cv2.COLOR_BGR2RGB
+        )
+    )
 
 
 def make_bag(

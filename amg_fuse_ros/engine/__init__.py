@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from amg_fuse_ros.engine.base import Engine, EngineUnavailableError
+from amg_fuse_ros.engine.base import Engine, EngineError, EngineUnavailableError
 
 if TYPE_CHECKING:
     from amg_fuse_ros.network import AMGFuse
@@ -50,4 +50,4 @@ def _engine_class(name: str) -> "type[Engine]":
     return found
 
 
-__all__ = ["ENGINES", "Engine", "EngineUnavailableError", "create_engine"]
+__all__ = ["ENGINES", "Engine", "EngineError", "EngineUnavailableError", "create_engine"]

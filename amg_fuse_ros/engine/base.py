@@ -11,7 +11,11 @@ if TYPE_CHECKING:
 FloatImage = NDArray[np.float32]
 
 
-class EngineUnavailableError(RuntimeError):
+class EngineError(RuntimeError):
+    """An engine that failed; the message says what to do about it."""
+
+
+class EngineUnavailableError(EngineError):
     """An engine that cannot run on this machine; the message says what it needs."""
 
 

@@ -125,6 +125,17 @@ def test_a_file_that_is_no_image_is_named(folders, read, content):
         read(path)
 
 
+def test_a_note_to_turn_the_picture_is_left_alone_so_that_pairs_stay_registered(tmp_path):
+    _, jpeg = cv2.imencode(".jpg", np.full((20, 30, 3), 128, np.uint8))
+    orientation_6 = b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0"
+    size = (len(orientation_6) + 2).to_bytes(2, "big")
+    path = tmp_path / "turned.jpg"
+    path.write_bytes(jpeg.tobytes()[:2] + b"\xff\xe1" + size + orientation_6 + jpeg.tobytes()[2:])
+    assert cv2.imread(str(path)).shape == (30, 20, 3)  # the note is there and readable
+    assert read_rgb(path).shape == (20, 30, 3)
+    assert read_thermal(path).shape == (20, 30)
+
+
 def test_a_bag_of_two_folders_reads_back_pair_by_pair(folders, tmp_path):
     thermal, rgb = folders
     for number in (1, 2, 10):
