@@ -16,7 +16,7 @@ $(STAMP): setup.py constraints.txt
 	touch $@
 
 demo: setup
-	$(PY) tools/demo.py $(DEMO)
+	$(PY) -m tools.demo $(DEMO)
 
 test: setup
 	$(PY) -m pytest $(TESTS)

@@ -14,18 +14,24 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import cv2
 import numpy as np
 import typer
+from numpy.typing import NDArray
 
 if TYPE_CHECKING:
+    from amg_fuse_ros.scenes.lighting import TimeOfDay, Weather
     from tools.demo_recorder import Recorded
 
 ROOT = Path(__file__).resolve().parents[1]
 
-SCENES = (("rain", "night", 2, 9.5), ("fog", "day", 4, 19.5), ("snow", "day", 4, 20.5))
+SCENES: "tuple[tuple[Weather, TimeOfDay, int, float], ...]" = (
+    ("rain", "night", 2, 9.5),
+    ("fog", "day", 4, 19.5),
+    ("snow", "day", 4, 20.5),
+)
 """Weather, time of day, seed, and the second at which the demo looks: people are crossing there."""
 
 MODULES = {
@@ -158,17 +164,20 @@ def _write_live_pictures(recorded: "Recorded", folder: Path) -> None:
     """What came back over DDS: the fused image, the mask over it, everything side by side."""
     from amg_fuse_ros.imaging.visualize import color_mask, overlay_mask, side_by_side
 
-    complete = [f for f in recorded.frames if f.mask is not None and f.rgb is not None]
-    picked = complete[:: max(1, len(complete) // 6)][:6]
-    for number, frame in enumerate(picked):
+    complete = [(f, f.mask, f.rgb) for f in recorded.frames]
+    complete = complete[:: max(1, len(complete) // 6)][:6]
+    for number, (frame, mask, rgb) in enumerate(complete):
         _write_rgb(folder / f"live_{number}_fused.png", frame.image)
-        _write_rgb(
-            folder / f"live_{number}_mask_overlay.png", overlay_mask(frame.image, frame.mask)
-        )
-        panels = {"RGB camera": frame.rgb}
+        panels: dict[str, NDArray[Any]] = {}
+        if rgb is not None:
+            panels["RGB camera"] = rgb
         if frame.thermal is not None:
             panels["thermal camera"] = frame.thermal
-        panels |= {"fused": frame.image, "mask: blue RGB, red thermal": color_mask(frame.mask)}
+        panels["fused"] = frame.image
+        if mask is not None:
+            overlay = overlay_mask(frame.image, mask)
+            _write_rgb(folder / f"live_{number}_mask_overlay.png", overlay)
+            panels["mask: blue RGB, red thermal"] = color_mask(mask)
         _write_rgb(folder / f"live_{number}_side_by_side.png", side_by_side(panels))
 
 
@@ -189,7 +198,7 @@ def _write_full_scale_pictures(
     fuse_files(picked, folder / "full_scale", fuser, mask=True, side_by_side=True)
 
 
-def _write_rgb(path: Path, image: np.ndarray) -> None:
+def _write_rgb(path: Path, image: NDArray[np.uint8]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     if not cv2.imwrite(str(path), cv2.cvtColor(image, cv2.COLOR_RGB2BGR)):
         raise OSError(f"{path}: cannot be written")
@@ -200,5 +209,4 @@ def _say(text: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(ROOT))
     typer.run(main)

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.ros
 def demo(tmp_path_factory, random_weights):
     folder = tmp_path_factory.mktemp("demo")
     write_folders(folder / "pairs", [(Scene(1, 64, 48), 0.0, 1.2)], fps=5)
-    command = [sys.executable, "tools/demo.py", "--data", str(folder / "pairs"), "--fps", "5"]
+    command = [sys.executable, "-m", "tools.demo", "--data", str(folder / "pairs"), "--fps", "5"]
     command += ["--out", str(folder / "out"), "--weights", str(random_weights), "--scale", "0.5"]
     done = subprocess.run(
         command, cwd=ROOT, env=dict(os.environ), capture_output=True, text=True, check=False
