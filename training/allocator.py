@@ -7,7 +7,7 @@ the kernel, and gets it back page by page, zeroed: a quarter of the time of a st
 import ctypes
 import sys
 
-_M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4
+_M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD, _M_MMAP_MAX = -1, -2, -3, -4
 _TOP_PAD = 256 << 20
 _NEVER = 2**31 - 1
 
@@ -26,6 +26,7 @@ def keep_big_blocks() -> bool:
         mallopt = ctypes.CDLL(None).mallopt
     except (AttributeError, OSError):
         return False
-    settings = ((_M_MMAP_MAX, 0), (_M_TRIM_THRESHOLD, _NEVER), (_M_TOP_PAD, _TOP_PAD))
-    taken = [mallopt(name, value) == 1 for name, value in settings]
-    return all(taken)
+    # Older versions refuse a threshold of more than 32 MB.
+    on_heap = mallopt(_M_MMAP_THRESHOLD, _NEVER) == 1 or mallopt(_M_MMAP_MAX, 0) == 1
+    kept = [mallopt(_M_TRIM_THRESHOLD, _NEVER) == 1, mallopt(_M_TOP_PAD, _TOP_PAD) == 1]
+    return on_heap and all(kept)
