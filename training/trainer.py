@@ -6,7 +6,7 @@ import signal
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from lightning_fabric import Fabric
@@ -24,7 +24,9 @@ from training.restorer import load_restorer
 from training.run_folder import RunFolder, TrainingState, pair_names, session_facts
 from training.schedule import StopSignal, TrainingDivergedError, update_average
 from training.session import Inputs, Session, learning_rate, make_fabric, make_network
-from training.validation import Validator
+
+if TYPE_CHECKING:
+    from training.validation import Validator
 
 __all__ = ["Inputs", "Session", "forward_backward", "train"]
 
@@ -121,12 +123,14 @@ class _Training:
         self._seconds_before = self.state.seconds
         self._validator = self._make_validator()
 
-    def _make_validator(self) -> Validator | None:
+    def _make_validator(self) -> "Validator | None":
         if not self._fabric.is_global_zero or self._config.validate_every == 0:
             return None
         if not self._inputs.validation:
             logger.info("no held-out pairs: there will be no best.ckpt")
             return None
+        from training.validation import Validator  # the metrics need scipy, training does not
+
         return Validator(self._inputs.validation)
 
     def describe(self) -> None:
