@@ -1,4 +1,4 @@
-"""``python -m tools.make_overview``: the README's picture, from our own scenes and shipped weights."""
+"""``python -m tools.make_overview``: the README's picture, of drawn scenes and shipped weights."""
 
 from pathlib import Path
 
