@@ -188,7 +188,8 @@ def make_bag(
 
 def _images(folder: Path) -> dict[str, Path]:
     if not folder.is_dir():
-        raise ValueError(f"{folder} is not a folder of images")
+        why = "it is a file" if folder.exists() else "there is nothing of that name"
+        raise ValueError(f"{folder} is not a folder of images: {why}")
     images: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
         if path.suffix.lower() not in IMAGE_SUFFIXES or path.name.startswith("."):
