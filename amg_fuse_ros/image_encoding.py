@@ -14,7 +14,6 @@ from typing import Any, Protocol
 import cv2
 import numpy as np
 import numpy.typing as npt
-from rosbags.image import message_to_cvimage
 
 Array = npt.NDArray[Any]
 
@@ -35,6 +34,13 @@ class ImageMessage(Protocol):
 
 Convert = Callable[[Any, str | None], Array]
 """A conversion library: (checked message, target encoding or None for as it is) -> pixels."""
+
+
+def convert_with_rosbags(message: Any, encoding: str | None) -> Array:
+    """Convert with ``rosbags-image``, which a machine with ``cv_bridge`` need not have."""
+    from rosbags.image import message_to_cvimage
+
+    return message_to_cvimage(message, encoding)
 
 
 class ImageEncodingError(ValueError):
@@ -101,7 +107,7 @@ RGB_ENCODINGS: Mapping[str, Encoding] = {
 """What a visible camera is read in."""
 
 
-def thermal_array(message: ImageMessage, convert: Convert = message_to_cvimage) -> Array:
+def thermal_array(message: ImageMessage, convert: Convert = convert_with_rosbags) -> Array:
     """The thermal image in a message.
 
     Args:
@@ -118,7 +124,7 @@ def thermal_array(message: ImageMessage, convert: Convert = message_to_cvimage) 
     return _pixels(message, _encoding(message, THERMAL_ENCODINGS, "thermal"), convert)
 
 
-def rgb_array(message: ImageMessage, convert: Convert = message_to_cvimage) -> Array:
+def rgb_array(message: ImageMessage, convert: Convert = convert_with_rosbags) -> Array:
     """The visible image in a message.
 
     Args:

@@ -1,6 +1,7 @@
 """Imports point one way, and every module can be read in one sitting."""
 
 import ast
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from graphlib import CycleError, TopologicalSorter
@@ -131,3 +132,11 @@ def test_every_module_can_be_read_in_one_sitting(folder):
 def test_names_of_test_files_are_unique_so_that_pytest_can_import_them_all():
     names = [path.name for path in modules("test") if path.name != "conftest.py"]
     assert sorted(names) == sorted(set(names))
+
+
+def test_the_node_needs_no_rosbags_where_cv_bridge_converts():
+    code = (
+        "import sys; sys.modules['rosbags'] = None; sys.modules['rosbags.image'] = None\n"
+        "import amg_fuse_ros.image_encoding, amg_fuse_ros.fusion, amg_fuse_ros.settings"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
