@@ -12,6 +12,7 @@ import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from lifecycle_msgs.srv import ChangeState, GetState
 from rcl_interfaces.srv import DescribeParameters, GetParameters, SetParameters
+from rclpy.client import Client
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile, ReliabilityPolicy
@@ -81,6 +82,7 @@ class Rig:
         self.thermal = self.node.create_publisher(Image, "thermal/image_raw", qos)
         self.rgb = self.node.create_publisher(Image, "rgb/image_raw", qos)
         self.info = self.node.create_publisher(CameraInfo, "rgb/camera_info", qos)
+        self._clients: dict[str, Client] = {}
         self.fused: list[Image] = []
         self.masks: list[Image] = []
         self.infos: list[CameraInfo] = []
@@ -151,13 +153,25 @@ class Rig:
         values = {v.key: v.value for v in status.values}
         return {**values, "level": str(status.level[0]), "message": status.message}
 
-    def call(self, kind: type, service: str, request: object) -> object:
-        client = self.node.create_client(kind, service)
+    def call(self, kind: type, service: str, request: object, *, again: bool = True) -> object:
+        """Ask a service, again when the answer got lost, which DDS allows on a first call.
+
+        The server may not have found the client's reader yet when it answers. Requests that are
+        not to be carried out twice are sent once, through a client that has had an answer.
+        """
+        if service not in self._clients:
+            self._clients[service] = self.node.create_client(kind, service)
+        client = self._clients[service]
         assert self.wait(client.service_is_ready), f"{service} is not there"
-        future = client.call_async(request)
-        assert self.wait(future.done), f"{service} did not answer"
-        self.node.destroy_client(client)
-        return future.result()
+        deadline = time.monotonic() + PATIENCE_S
+        while time.monotonic() < deadline:
+            future = client.call_async(request)
+            resend = time.monotonic() + (5 if again else PATIENCE_S)
+            while not future.done() and time.monotonic() < resend:
+                self.spin()
+            if future.done():
+                return future.result()
+        raise AssertionError(f"{service} did not answer")
 
     def set_parameter(self, name: str, value: object) -> tuple[bool, str]:
         parameter = Parameter(name, value=value).to_parameter_msg()
@@ -177,9 +191,14 @@ class Rig:
         ).descriptors[0]
 
     def change_state(self, transition: int) -> bool:
+        service = "fusion_node/change_state"
+        request = ChangeState.Request()
+        if service not in self._clients:
+            request.transition.id = 255  # there is none: refused, however often it is asked for
+            assert not self.call(ChangeState, service, request).success
         request = ChangeState.Request()
         request.transition.id = transition
-        return self.call(ChangeState, "fusion_node/change_state", request).success
+        return self.call(ChangeState, service, request, again=False).success
 
     def state(self) -> str:
         return self.call(GetState, "fusion_node/get_state", GetState.Request()).current_state.label
