@@ -203,7 +203,7 @@ def _make_fuser(
 
     return Fuser.from_options(
         weights=weights,
-        size=None if size == "auto" else size,
+        size=size,
         engine=engine,
         device=device,
         precision=precision,

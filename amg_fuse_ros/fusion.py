@@ -38,6 +38,8 @@ class FusedFrame:
     """Seconds by stage: ``prepare``, ``engine``, ``finish``, and their sum ``total``."""
     scale: float
     """The fraction of the RGB size at which the pair was fused; below 1 detail is lost."""
+    fused_at: tuple[int, int]
+    """The size that this came to: width, height."""
 
 
 class Fuser:
@@ -69,7 +71,7 @@ class Fuser:
         cls,
         *,
         weights: str | Path | None = None,
-        size: str | None = None,
+        size: str = "auto",
         engine: str = "auto",
         device: str = "auto",
         precision: str = "auto",
@@ -80,7 +82,7 @@ class Fuser:
 
         Args:
             weights: Weights file; ``None`` or ``""`` takes the shipped weights of ``size``.
-            size: ``"tiny"`` or ``"full"``; ``None`` takes what the file holds (shipped: tiny).
+            size: ``"tiny"`` or ``"full"``; ``"auto"`` takes what the file holds (shipped: tiny).
             engine: See :func:`amg_fuse_ros.engine.create_engine`, as ``device``, ``precision``.
             device: Where to compute.
             precision: In which floating type.
@@ -93,7 +95,8 @@ class Fuser:
                 or an option is none of the known ones.
             EngineUnavailableError: If the engine cannot run here.
         """
-        network = load_weights(weights or shipped_weights(size or "tiny"), size=size)
+        wanted = None if size == "auto" else size
+        network = load_weights(weights or shipped_weights(wanted or "tiny"), size=wanted)
         return cls(
             create_engine(network, engine, device, precision), scale=scale, mask_form=mask_form
         )
@@ -166,7 +169,7 @@ class Fuser:
             "finish": done - ran,
             "total": done - began,
         }
-        return FusedFrame(image, mask, timings, self._scale)
+        return FusedFrame(image, mask, timings, self._scale, fused_at)
 
     def _mask(self, fused: FloatImage, visible: FloatImage, thermal: FloatImage) -> FloatImage:
         if self._mask_form == "local":

@@ -10,7 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic
@@ -73,7 +73,10 @@ def main(
     written = make_bag(thermal, rgb, fps, out / "bag")
     _say(f"bag: {written.pairs} pairs at {fps:g} Hz in {out / 'bag'}")
 
-    with _process("fusion_node", out, network_weights=weights, network_scale=scale) as node:
+    parameters: dict[str, object] = {"network.scale": scale}
+    if weights:
+        parameters["network.weights"] = weights
+    with _process("fusion_node", out, parameters) as node:
         recorded = _record(node, out, written.pairs / fps)
     _say(recorded.summary(written.pairs, scale))
     if not recorded.frames:
@@ -110,12 +113,13 @@ def _find_folders(data: Path) -> tuple[Path, Path]:
 
 
 @contextmanager
-def _process(executable: str, out: Path, **parameters: object) -> Iterator[subprocess.Popen[bytes]]:
+def _process(
+    executable: str, out: Path, parameters: Mapping[str, object]
+) -> Iterator[subprocess.Popen[bytes]]:
     """Run an executable of the package with ROS parameters; ended by SIGINT as by Ctrl-C."""
     command = [sys.executable, "-m", MODULES[executable], "--ros-args"]
     for name, value in parameters.items():
-        if value not in ("", None):
-            command += ["-p", f"{name.replace('network_', 'network.')}:={value}"]
+        command += ["-p", f"{name}:={value}"]
     with (out / f"{executable}.log").open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
         try:
@@ -147,7 +151,7 @@ def _record(node: subprocess.Popen[bytes], out: Path, seconds: float) -> "Record
                 return recorded
         _say(f"node ready after {monotonic() - began:.1f} s; playing {seconds:.1f} s of bag ...")
         options = {"bag": out / "bag", "stamp": "now", "wait_for_subscribers": 2}
-        with _process("bag_player", out, **options) as player:
+        with _process("bag_player", out, options) as player:
             last = monotonic()
             while player.poll() is None or monotonic() - last < QUIET_S:
                 before = len(recorded.frames)
@@ -164,20 +168,19 @@ def _write_live_pictures(recorded: "Recorded", folder: Path) -> None:
     """What came back over DDS: the fused image, the mask over it, everything side by side."""
     from amg_fuse_ros.imaging.visualize import color_mask, overlay_mask, side_by_side
 
-    complete = [(f, f.mask, f.rgb) for f in recorded.frames]
-    complete = complete[:: max(1, len(complete) // 6)][:6]
-    for number, (frame, mask, rgb) in enumerate(complete):
+    frames = recorded.frames
+    for number, frame in enumerate(frames[:: max(1, len(frames) // 6)][:6]):
         _write_rgb(folder / f"live_{number}_fused.png", frame.image)
         panels: dict[str, NDArray[Any]] = {}
-        if rgb is not None:
-            panels["RGB camera"] = rgb
+        if frame.rgb is not None:
+            panels["RGB camera"] = frame.rgb
         if frame.thermal is not None:
             panels["thermal camera"] = frame.thermal
         panels["fused"] = frame.image
-        if mask is not None:
-            overlay = overlay_mask(frame.image, mask)
+        if frame.mask is not None:
+            overlay = overlay_mask(frame.image, frame.mask)
             _write_rgb(folder / f"live_{number}_mask_overlay.png", overlay)
-            panels["mask: blue RGB, red thermal"] = color_mask(mask)
+            panels["mask: blue RGB, red thermal"] = color_mask(frame.mask)
         _write_rgb(folder / f"live_{number}_side_by_side.png", side_by_side(panels))
 
 

@@ -73,11 +73,6 @@ class FusionNode(LifecycleNode):
         )
         self._refuse_impossible_transitions()
 
-    @property
-    def settings(self) -> Settings:
-        """The settings that are in effect."""
-        return self._settings
-
     def start(self) -> None:
         """Configure and activate, if ``autostart`` says so; a failure is logged with its reason."""
         if not self._settings["autostart"]:
@@ -151,10 +146,11 @@ class FusionNode(LifecycleNode):
         self._release()
         return TransitionCallbackReturn.SUCCESS
 
-    def close(self) -> bool:
-        """Stop working; returns whether the worker has ended in time."""
+    def close(self) -> None:
+        """Stop working; an inference under way is waited for, but not for long."""
         self._leave_cameras()
-        return self._worker is None or self._worker.stop(STOP_TIMEOUT_S)
+        if self._worker is not None:
+            self._worker.stop(STOP_TIMEOUT_S)
 
     def _refuse_impossible_transitions(self) -> None:
         """Answer them with a plain no; rclpy would let them end the process."""
@@ -178,7 +174,7 @@ class FusionNode(LifecycleNode):
         s = self._settings
         fuser = Fuser.from_options(
             weights=str(s["network.weights"]),
-            size=None if s["network.size"] == "auto" else str(s["network.size"]),
+            size=str(s["network.size"]),
             engine=str(s["engine"]),
             device=str(s["device"]),
             precision=str(s["precision"]),
@@ -242,16 +238,13 @@ class FusionNode(LifecycleNode):
         self._statistics.count("pairs")
         if self._settings["lazy"] and not self._somebody_listens():
             self._statistics.count("unwatched")
-        elif self._worker is not None:
-            before = self._worker.dropped
-            self._worker.put(Pair(thermal, rgb, monotonic()))
-            if self._worker.dropped > before:
-                self._statistics.count("dropped")
-                self.get_logger().warning(
-                    f"{self._worker.dropped} pairs dropped so far: they came faster than the "
-                    "engine fuses; a lower network.scale is faster",
-                    throttle_duration_sec=float(self._settings["log_period_s"]),
-                )
+        elif self._worker is not None and self._worker.put(Pair(thermal, rgb, monotonic())):
+            self._statistics.count("dropped")
+            self.get_logger().warning(
+                f"{self._statistics.total('dropped')} pairs dropped so far: they came faster than "
+                "the engine fuses; a lower network.scale is faster",
+                throttle_duration_sec=float(self._settings["log_period_s"]),
+            )
 
     def _somebody_listens(self) -> bool:
         publishers = (self._fused_publisher, self._mask_publisher)
@@ -272,7 +265,7 @@ class FusionNode(LifecycleNode):
         self._publish(frame, pair)
         self._statistics.count("fused")
         self._statistics.add_latency(monotonic() - pair.arrived)
-        self._fused_size = "x".join(str(max(1, round(n * frame.scale))) for n in rgb.shape[1::-1])
+        self._fused_size = "{}x{}".format(*frame.fused_at)
 
     def _convert(
         self, convert: Callable[[Image], NDArray[Any]], message: Image, topic: str

@@ -25,8 +25,8 @@ class RunnableNode(Protocol):
     def start(self) -> None:
         """Begin; called once, before spinning. May take long."""
 
-    def close(self) -> bool:
-        """Stop working; returns whether all threads have ended."""
+    def close(self) -> None:
+        """Stop working; what is under way may be left behind, the process ends after this."""
 
     def destroy_node(self) -> None:
         """Give the node's ROS entities back."""

@@ -8,7 +8,7 @@ Job = TypeVar("Job")
 
 
 class LatestWorker(Generic[Job]):
-    """A worker thread with a mailbox of one: what a newer job overwrites is dropped and counted.
+    """A worker thread with a mailbox of one: what a newer job overwrites is dropped.
 
     So nothing queues behind a slow engine, and whoever puts a job never waits.
     """
@@ -31,22 +31,20 @@ class LatestWorker(Generic[Job]):
         self._condition = threading.Condition()
         self._job: Job | None = None
         self._stopping = False
-        self._dropped = 0
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
-    @property
-    def dropped(self) -> int:
-        """Jobs that were overwritten before they were begun."""
-        return self._dropped
+    def put(self, job: Job) -> bool:
+        """Leave a job in the mailbox; from any thread, without waiting for work.
 
-    def put(self, job: Job) -> None:
-        """Leave a job in the mailbox; from any thread, without waiting for work."""
+        Returns:
+            Whether a job that had not been begun was overwritten, that is, dropped.
+        """
         with self._condition:
-            if self._job is not None:
-                self._dropped += 1
+            dropped = self._job is not None
             self._job = job
             self._condition.notify()
+        return dropped
 
     def clear(self) -> None:
         """Take back the job that waits, if any; the one under way goes on."""

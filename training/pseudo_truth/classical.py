@@ -13,10 +13,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from training.pseudo_truth.luminance import fuse_in_luminance
 from training.pseudo_truth.protocol import FloatImage
-
-# BT.601 luma, the weights JPEG uses.
-_LUMA = np.array([[0.299, 0.587, 0.114]], np.float32)
 
 _LEVELS = 3
 # Standard deviation over which a band's strength is averaged, in that band's pixels.
@@ -41,17 +39,7 @@ def fuse_classical(visible: FloatImage, thermal: FloatImage) -> FloatImage:
     Raises:
         ValueError: shapes that are no pair.
     """
-    if visible.ndim != 3 or visible.shape[2] != 3 or thermal.shape != visible.shape[:2]:
-        raise ValueError(
-            "expected visible H x W x 3 and thermal H x W of one size, "
-            f"found {visible.shape} and {thermal.shape}."
-        )
-    visible = np.ascontiguousarray(visible, np.float32)
-    thermal = np.ascontiguousarray(thermal, np.float32)
-    y = cv2.transform(visible, _LUMA)
-    fused = np.clip(_fuse_luminance(y, thermal), 0.0, 1.0)
-    # Cb and Cr depend on differences to Y alone: one step on all three channels keeps them.
-    return np.clip(visible + (fused - y)[:, :, None], 0.0, 1.0).astype(np.float32)
+    return fuse_in_luminance(visible, thermal, _fuse_luminance)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,6 @@ compact ones of this project.
 from collections.abc import Callable
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -18,14 +17,12 @@ from torch.nn import functional as F
 
 from amg_fuse_ros.network.checkpoint import WeightsError, check_keys, fingerprint, read_tensors
 from training.image_distance import l1_and_gradient
+from training.pseudo_truth.luminance import LUMA, fuse_in_luminance
 from training.pseudo_truth.protocol import FloatImage
 from training.unet import CompactUNet
 
 EQUIVARIANCE_WEIGHT = 0.1
 """Weight of the equivariance term beside the two sensing terms, as in the published code."""
-
-# BT.601 luma, the weights JPEG uses.
-LUMA = (0.299, 0.587, 0.114)
 
 Sense = Callable[[Tensor], Tensor]
 Fuse = Callable[[Tensor, Tensor], Tensor]
@@ -207,16 +204,10 @@ class EmmaPseudoTruth:
         Raises:
             ValueError: shapes that are no pair.
         """
-        if visible.ndim != 3 or visible.shape[2] != 3 or thermal.shape != visible.shape[:2]:
-            raise ValueError(
-                "expected visible H x W x 3 and thermal H x W of one size, "
-                f"found {visible.shape} and {thermal.shape}."
-            )
-        visible = np.ascontiguousarray(visible, np.float32)
-        y = cv2.transform(visible, np.array([LUMA], np.float32))
+        return fuse_in_luminance(visible, thermal, self._fuse_planes)
+
+    def _fuse_planes(self, y: FloatImage, thermal: FloatImage) -> FloatImage:
         with torch.inference_mode():
-            planes = (torch.from_numpy(np.ascontiguousarray(p, np.float32)) for p in (y, thermal))
-            fused = self._fuse(*(plane[None, None] for plane in planes))[0, 0].numpy()
-        # Cb and Cr depend on differences to Y alone: one step on all three channels keeps them.
-        step = np.clip(fused, 0.0, 1.0) - y
-        return np.clip(visible + step[:, :, None], 0.0, 1.0).astype(np.float32)
+            planes = (torch.from_numpy(plane)[None, None] for plane in (y, thermal))
+            fused: FloatImage = self._fuse(*planes)[0, 0].numpy()
+        return fused
