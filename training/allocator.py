@@ -9,7 +9,9 @@ import sys
 
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD, _M_MMAP_MAX = -1, -2, -3, -4
 _TOP_PAD = 256 << 20
-_NEVER = 2**31 - 1
+_NEVER = -1
+"""Becomes the largest number there is; 2^31 - 1 would trim whenever 2 GB lie free."""
+_LARGE = 2**31 - 1
 
 
 def keep_big_blocks() -> bool:
@@ -27,6 +29,6 @@ def keep_big_blocks() -> bool:
     except (AttributeError, OSError):
         return False
     # Older versions refuse a threshold of more than 32 MB.
-    on_heap = mallopt(_M_MMAP_THRESHOLD, _NEVER) == 1 or mallopt(_M_MMAP_MAX, 0) == 1
+    on_heap = mallopt(_M_MMAP_THRESHOLD, _LARGE) == 1 or mallopt(_M_MMAP_MAX, 0) == 1
     kept = [mallopt(_M_TRIM_THRESHOLD, _NEVER) == 1, mallopt(_M_TOP_PAD, _TOP_PAD) == 1]
     return on_heap and all(kept)

@@ -8,10 +8,12 @@ differ from machine to machine and hour to hour.
 
 import json
 import multiprocessing
+import os
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -30,6 +32,9 @@ from training.timed_steps import Case, Step, accelerated_step, plain_step
 
 SAME = 0.02
 """Largest relative difference of the first losses; the mask's quotient magnifies rounding."""
+
+DEFAULT_SPIN = "300000"
+"""What GNU's OpenMP does where it is told nothing; see ``training/__init__.py``."""
 
 app = typer.Typer(add_completion=False)
 
@@ -52,15 +57,32 @@ def serve(name: str, case: Case, orders: Connection) -> None:
         orders.send((loss, time.perf_counter() - began))
 
 
+@contextmanager
+def _environment(**values: str | None) -> Iterator[None]:
+    """Environment variables for processes started meanwhile; ``None`` leaves one as it is."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update({name: value for name, value in values.items() if value is not None})
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
 class _Worker:
     """A process that does steps of one kind when told."""
 
     def __init__(self, name: str, case: Case) -> None:
         self.name = name
-        context = multiprocessing.get_context("spawn")  # a forked one shares the parent's heap
+        # A forked process would share the parent's heap and what its OpenMP has read.
+        context = multiprocessing.get_context("spawn")
         self._orders, theirs = context.Pipe()
         self._process = context.Process(target=serve, args=(name, case, theirs), daemon=True)
-        self._process.start()
+        with _environment(GOMP_SPINCOUNT=DEFAULT_SPIN if name == "plain" else None):
+            self._process.start()
         theirs.close()
 
     def step(self) -> tuple[float, float]:

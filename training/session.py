@@ -10,9 +10,9 @@ import torch
 from lightning_fabric import Fabric
 
 from amg_fuse_ros.network import AMGFuse, load_weights
+from training.acceleration import accelerate
 from training.config import TrainingConfig
 from training.data.pairs import PairFiles
-from training.fast_convolution import accelerate
 from training.pseudo_truth import PseudoTruth
 from training.schedule import warmup_cosine
 from training.variants import replace_cross_attention

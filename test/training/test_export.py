@@ -125,10 +125,11 @@ def test_an_ablation_without_exchange_becomes_an_ordinary_network(copy, tmp_path
     export(copy, path, "last")
     ablation = make_network(TrainingConfig.from_dict(config)).eval()
     ablation.load_state_dict(RunFolder(copy).load()["network"])
-    pair = torch.rand(1, 3, 16, 16), torch.rand(1, 1, 16, 16)
+    pair = torch.rand(1, 3, 16, 16).double(), torch.rand(1, 1, 16, 16).double()
     with torch.inference_mode():
-        expected, found = ablation(*pair).fused, load_weights(path)(*pair).fused
-    torch.testing.assert_close(found, expected, rtol=0, atol=1e-4)
+        expected = ablation.double()(*pair).fused
+        found = load_weights(path).double()(*pair).fused
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-9)
 
 
 def test_an_ablation_with_a_sum_is_refused(copy, tmp_path):
