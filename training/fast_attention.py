@@ -33,19 +33,23 @@ class _FastHistogramAttention(HistogramAttention):
     """B C H W to B C H W; step by step what :class:`HistogramAttention` does."""
 
     def forward(self, x: Tensor) -> Tensor:
-        half = x.shape[1] // 2
-        columns, row_of = _Sort.apply(x[:, :half].transpose(-2, -1))
+        channels = x.shape[1]
+        halves = (channels // 2, channels - channels // 2)
+        # split rather than slices: their gradients are put together in one pass
+        first, second = x.split(halves, dim=1)
+        columns, row_of = _Sort.apply(first.transpose(-2, -1))
         ranked, column_of = _Sort.apply(columns.transpose(-2, -1))
-        qkv = self.qkv_dwconv(self.qkv(torch.cat((ranked, x[:, half:]), dim=1)))
+        qkv = self.qkv_dwconv(self.qkv(torch.cat((ranked, second), dim=1)))
 
         q1, k1, q2, k2, v, pixel_of = _SortedSequences.apply(qkv)
         bins = self._attend(q1, k1, v, split_bins, join_bins)
         frequencies = self._attend(q2, k2, v, split_frequencies, join_frequencies)
         out = self.project_out(_PutBack.apply(bins * frequencies, pixel_of).view_as(x))
 
-        columns = _PutBack.apply(out[:, :half], column_of)
+        first, second = out.split(halves, dim=1)
+        columns = _PutBack.apply(first, column_of)
         rows = _PutBack.apply(columns.transpose(-2, -1), row_of).transpose(-2, -1)
-        return torch.cat((rows, out[:, half:]), dim=1)
+        return torch.cat((rows, second), dim=1)
 
 
 class _Sort(torch.autograd.Function):
