@@ -13,6 +13,8 @@ VISIBLE_NAMES = ("vi", "visible", "vis", "rgb")
 WEATHERS = ("snow", "rain", "haze")
 IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"}
 NAMES_SHOWN = 20
+HELD_OUT = Path(__file__).with_name("held_out.txt")
+"""Names of pairs that show scenes which results are reported on; one per line, # comments."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,8 @@ def find_pairs(
     """All pairs of the data set in ``root``, or of the data sets one level below it.
 
     Upper and lower case of folder names do not matter; files are matched by their stems. Files
-    without a partner are logged by name and left out.
+    without a partner are logged by name and left out. So are the pairs named in ``HELD_OUT``,
+    unless ``allow_test``.
 
     Args:
         root: Folder of one data set, or of several.
@@ -110,7 +113,15 @@ def find_pairs(
                 pairs += _pairs_at(folder, layouts, part, allow_test)
     if not pairs:
         raise FileNotFoundError(_nothing_found(root, layouts, part))
-    return pairs
+    return pairs if allow_test else _without_held_out(pairs)
+
+
+def _without_held_out(pairs: Sequence[PairFiles]) -> list[PairFiles]:
+    lines = HELD_OUT.read_text(encoding="utf-8").splitlines()
+    names = {line.strip().lower() for line in lines if line and not line.startswith("#")}
+    if found := sorted(pair.name for pair in pairs if pair.name.lower() in names):
+        logger.info("left out, they show scenes of test pairs: %s", ", ".join(found))
+    return [pair for pair in pairs if pair.name.lower() not in names]
 
 
 def _pairs_at(
