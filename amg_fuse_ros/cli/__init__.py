@@ -1,0 +1,36 @@
+"""``amg-fuse``: fuse folders, replay bags, make bags, tell what is here.
+
+Each module holds a command, or a few that belong together; libraries that take long to load are
+imported inside the commands, so that ``--help`` is quick.
+"""
+
+import logging
+import sys
+
+import typer
+
+from amg_fuse_ros.cli import fuse, info, make, replay
+from amg_fuse_ros.cli.terminal import say
+
+app = typer.Typer(
+    help="Fuse a thermal and an RGB camera in rain, snow, haze and at night.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+for command in (fuse.fuse, replay.replay, make.make_bag, make.make_scene, info.info):
+    app.command()(command)
+
+
+def main() -> None:
+    """Run the command line; errors that people can mend are one line, not a traceback."""
+    from amg_fuse_ros.bags import BagError
+    from amg_fuse_ros.engine import EngineError
+
+    # What the library logs while it works, the commands tell at their end.
+    logging.getLogger("amg_fuse_ros").addHandler(logging.NullHandler())
+    try:
+        app()
+    except (BagError, EngineError, OSError, ValueError) as error:
+        say("bold red", "error:", error)
+        sys.exit(1)

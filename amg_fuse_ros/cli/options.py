@@ -1,0 +1,56 @@
+"""Options that several commands share; those that are settings take their text from the table."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from amg_fuse_ros.cli.terminal import say
+from amg_fuse_ros.settings import BY_NAME
+
+if TYPE_CHECKING:
+    from amg_fuse_ros.fusion import Fuser
+
+
+def setting_option(name: str, *flags: str) -> Any:
+    """An option that is a setting: its description, its choices, its range."""
+    setting = BY_NAME[name]
+
+    def check(value: object) -> object:
+        if problem := setting.problem_with(value):
+            raise typer.BadParameter(problem)
+        return value
+
+    choices = "|".join(setting.choices) or None
+    return typer.Option(*flags, help=setting.description, metavar=choices, callback=check)
+
+
+Weights = Annotated[str, setting_option("network.weights")]
+Size = Annotated[str, setting_option("network.size")]
+Scale = Annotated[float, setting_option("network.scale")]
+EngineName = Annotated[str, setting_option("engine", "--engine")]
+Device = Annotated[str, setting_option("device")]
+Precision = Annotated[str, setting_option("precision")]
+MaskForm = Annotated[str, setting_option("mask.form")]
+
+
+def make_fuser(
+    weights: str, size: str, scale: float, engine: str, device: str, precision: str, mask_form: str
+) -> "Fuser":
+    """The fuser that the options name; see :meth:`amg_fuse_ros.fusion.Fuser.from_options`."""
+    from amg_fuse_ros.fusion import Fuser
+
+    return Fuser.from_options(
+        weights=weights,
+        size=size,
+        engine=engine,
+        device=device,
+        precision=precision,
+        scale=scale,
+        mask_form=mask_form,
+    )
+
+
+def say_scale(scale: float) -> None:
+    """Say that detail is lost where the scale is below 1."""
+    if scale < 1:
+        say("yellow", "detail is lost:", f"fused at {scale:g} of the RGB size")
