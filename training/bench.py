@@ -1,6 +1,6 @@
 """``python -m training.bench``: a training step as it is done here against a plain one.
 
-Plain means :mod:`training.plain_formulation` in float32 and torch's default memory layout, with
+Plain means :mod:`amg_fuse_ros.network.plain` in float32 and torch's default memory layout, with
 the C library's usual allocator. Each of the two has a process of its own; they take turns step by
 step, so that a change of the machine's pace meets both. Ratios are what counts: absolute times
 differ from machine to machine and hour to hour.

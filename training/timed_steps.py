@@ -8,10 +8,10 @@ import torch
 from torch import nn
 
 from amg_fuse_ros.network import AMGFuse
+from amg_fuse_ros.network.plain import use_plain_formulation
 from training.config import TrainingConfig
 from training.data.pairs import Batch
 from training.objective import Objective, freeze_unused
-from training.plain_formulation import use_plain_formulation
 from training.session import Session, make_fabric, make_network
 from training.trainer import forward_backward
 

@@ -9,8 +9,8 @@ from tiny_runs import CONFIG, ROOT
 from typer.testing import CliRunner
 
 from amg_fuse_ros.network import AMGFuse
+from amg_fuse_ros.network.plain import use_plain_formulation
 from training.bench import app, report
-from training.plain_formulation import use_plain_formulation
 from training.timed_steps import Case, accelerated_step, plain_step
 
 CASE = Case(CONFIG)

@@ -1,14 +1,16 @@
-"""The network as one would write it down: the reference that the benchmark compares with.
+"""The network as one would write it down: the reference that the benchmarks compare with.
 
 Every operation is the plain torch one, in the order of the paper and the published code: layer
 norm by mean and variance, ``torch.sort``, sequences normalised before the product, two scatters
-where one would do, grouped convolutions by the library. The function is the network's own.
+where one would do, grouped convolutions by the library, and all three images computed where only
+the fused one is wanted. The function is the network's own.
 """
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from amg_fuse_ros.network.amg_fuse import AMGFuse
 from amg_fuse_ros.network.blocks import ChannelLayerNorm
 from amg_fuse_ros.network.cross_attention import MaskedCrossAttention
 from amg_fuse_ros.network.histogram_block import (
@@ -73,7 +75,13 @@ class _PlainCrossAttention(MaskedCrossAttention):
         return (attention @ v).reshape(batch, channels, height, width)
 
 
+class _PlainAMGFuse(AMGFuse):
+    def fuse(self, visible: Tensor, thermal: Tensor) -> Tensor:
+        return self(visible, thermal).fused  # type: ignore[no-any-return]
+
+
 _PLAIN: dict[type[nn.Module], type[nn.Module]] = {
+    AMGFuse: _PlainAMGFuse,
     ChannelLayerNorm: _PlainLayerNorm,
     HistogramAttention: _PlainHistogramAttention,
     MaskedCrossAttention: _PlainCrossAttention,
