@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from training.baselines import BASELINES, colorize, fuse_baseline
+from training.baselines import BASELINES, colorize, fuse_baseline, guided_filter
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "metrics.json").read_text())
 RNG = np.random.default_rng(7)
@@ -60,6 +60,39 @@ def test_the_laplacian_takes_each_detail_from_the_camera_that_has_it():
     fused = fuse_baseline("laplacian", thermal, visible)
     away_from_the_seam = np.abs(x - 48) > 3
     np.testing.assert_array_equal(fused[away_from_the_seam], texture[away_from_the_seam])
+
+
+def test_the_guided_filter_takes_each_side_from_the_camera_that_has_detail_there():
+    y, x = np.mgrid[:160, :240]
+    texture = np.where((x // 2 + y // 2) % 2, 90, 110).astype(np.uint8)
+    flat = np.full_like(texture, 100)
+    thermal, visible = texture.copy(), texture.copy()
+    thermal[:, 120:], visible[:, :120] = flat[:, 120:], flat[:, :120]
+    fused = fuse_baseline("guided_filter", thermal, visible).astype(int)
+    away_from_the_seam = np.abs(x - 120) > 12
+    assert np.abs(fused - texture)[away_from_the_seam].max() <= 1
+    average = fuse_baseline("average", thermal, visible).astype(int)
+    assert np.abs(average - texture)[away_from_the_seam].min() >= 4
+
+
+def test_the_guided_filters_weights_follow_an_edge_that_the_choice_between_cameras_misses():
+    _, x = np.mgrid[:96, :128]
+    dark_and_bright = np.where(x < 64, 40, 200).astype(np.uint8)
+    rng = np.random.default_rng(3)
+    thermal = np.clip(dark_and_bright + np.where(x < 64, rng.normal(0, 12, x.shape), 0), 0, 255)
+    fused = fuse_baseline("guided_filter", thermal.astype(np.uint8), dark_and_bright)
+    step = fused[:, 66:70].mean() - fused[:, 58:62].mean()
+    assert step == pytest.approx(160, abs=6)  # no halo across the edge
+
+
+@settings(max_examples=30, deadline=None)
+@given(ANY_IMAGE, st.integers(0, 255))
+def test_the_guided_filter_stays_near_the_range_of_its_inputs(image, level):
+    flat = np.full_like(image, level)
+    fused = guided_filter(image.astype(float), flat.astype(float))
+    reach = np.ptp([image.min(), image.max(), level]) + 1e-6
+    assert fused.min() >= min(image.min(), level) - reach
+    assert fused.max() <= max(image.max(), level) + reach
 
 
 def test_an_unknown_name_is_answered_with_the_known_ones():
