@@ -391,7 +391,7 @@ COMMANDS = typer.main.get_command(cli.app).commands
 
 
 def test_the_commands_are_those_of_the_documents():
-    assert set(COMMANDS) == {"fuse", "replay", "make-bag", "make-scene", "info"}
+    assert set(COMMANDS) == {"fuse", "replay", "make-bag", "make-scene", "info", "bench"}
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -9,7 +9,7 @@ import sys
 
 import typer
 
-from amg_fuse_ros.cli import fuse, info, make, replay
+from amg_fuse_ros.cli import bench, fuse, info, make, replay
 from amg_fuse_ros.cli.terminal import say
 
 app = typer.Typer(
@@ -18,7 +18,14 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (fuse.fuse, replay.replay, make.make_bag, make.make_scene, info.info):
+for command in (
+    fuse.fuse,
+    replay.replay,
+    make.make_bag,
+    make.make_scene,
+    info.info,
+    bench.bench,
+):
     app.command()(command)
 
 

@@ -77,7 +77,7 @@ class _PlainCrossAttention(MaskedCrossAttention):
 
 class _PlainAMGFuse(AMGFuse):
     def fuse(self, visible: Tensor, thermal: Tensor) -> Tensor:
-        return self(visible, thermal).fused  # type: ignore[no-any-return]
+        return self(visible, thermal).fused
 
 
 _PLAIN: dict[type[nn.Module], type[nn.Module]] = {

@@ -1,0 +1,98 @@
+"""What can be timed, and under which conditions."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from amg_fuse_ros.engine import ENGINES, EngineUnavailableError, create_engine
+from amg_fuse_ros.network import AMGFuse
+
+PRECISIONS = ("fp32", "bf16", "fp16", "fp64")
+
+
+class Resolution(NamedTuple):
+    """Of the RGB frame, in pixels; shown as ``640x480``."""
+
+    width: int
+    height: int
+
+    def __str__(self) -> str:
+        return f"{self.width}x{self.height}"
+
+    @classmethod
+    def parse(cls, text: str) -> "Resolution":
+        """Read ``WIDTHxHEIGHT``.
+
+        Raises:
+            ValueError: If it is none, or a side is shorter than 16 pixels.
+        """
+        match = re.fullmatch(r"(\d{1,5})x(\d{1,5})", text.strip())
+        if not match or min(map(int, match.groups())) < 16:
+            raise ValueError(f"expected a resolution as 640x480, of 16 or more, found {text!r}")
+        return cls(int(match[1]), int(match[2]))
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """An engine in a precision; shown as ``eager fp32``."""
+
+    engine: str
+    precision: str = "auto"
+
+    def __str__(self) -> str:
+        return f"{self.engine} {self.precision}"
+
+
+PLAIN = Candidate("plain", "fp32")
+"""The plain formulation in eager torch: what the others are compared with."""
+
+EXACT = Candidate("eager", "fp64")
+"""What fidelity is measured against."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """What all candidates have in common."""
+
+    resolutions: tuple[Resolution, ...] = (Resolution(640, 480),)
+    weights: str = ""
+    """Weights file; empty takes the shipped ones of ``size``."""
+    size: str = "tiny"
+    device: str = "auto"
+    threads: int = 0
+    """CPU threads; 0 leaves torch's choice."""
+
+
+def parse_candidates(text: str, device: str = "auto") -> list[Candidate]:
+    """Read a list as ``eager,eager:bf16,openvino``.
+
+    Args:
+        text: Engines, each with a precision after a colon or without; ``"all"`` takes every
+            engine that can run here, in every precision but fp64.
+        device: Where they shall run.
+
+    Raises:
+        ValueError: If an engine or precision is unknown.
+    """
+    if text.strip() == "all":
+        return list(_available(device))
+    found = []
+    for item in text.split(","):
+        engine, _, precision = item.strip().partition(":")
+        if engine not in (*ENGINES, PLAIN.engine):
+            raise ValueError(f"expected engines among {['all', *ENGINES]}, found {engine!r}")
+        if precision and precision not in PRECISIONS:
+            raise ValueError(f"expected a precision among {PRECISIONS}, found {precision!r}")
+        found.append(Candidate(engine, precision or "fp32"))
+    return found
+
+
+def _available(device: str) -> Iterator[Candidate]:
+    for engine in ENGINES:
+        for precision in PRECISIONS[:3]:
+            try:
+                create_engine(AMGFuse.from_size("tiny"), engine, device, precision)
+            except EngineUnavailableError:
+                continue
+            yield Candidate(engine, precision)

@@ -1,0 +1,50 @@
+"""``amg-fuse bench`` on the command line."""
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from amg_fuse_ros.cli import app
+
+QUICK = ["bench", "--resolution", "32x24", "--engine", "eager", "--frames", "1", "--threads", "1"]
+
+
+def run(*arguments):
+    return CliRunner().invoke(app, [*QUICK, *map(str, arguments)])
+
+
+def test_json_has_the_promised_keys_and_can_be_compared_with(tmp_path):
+    done = run("--json")
+    assert done.exit_code == 0, done.output
+    result = json.loads(done.stdout)
+    keys = {"engine", "precision", "resolution", "seconds_median", "ratio_to_plain", "psnr_db"}
+    assert all(keys <= row.keys() for row in result["results"])
+
+    for row in result["results"]:
+        row["ratio_to_plain"] /= 100
+    baseline = tmp_path / "baseline.json"
+    baseline.write_text(json.dumps(result))
+    done = run("--no-fidelity", "--compare", baseline)
+    assert done.exit_code == 0, done.output
+
+    for row in result["results"]:
+        row["ratio_to_plain"] *= 10_000
+    baseline.write_text(json.dumps(result))
+    done = run("--no-fidelity", "--compare", baseline)
+    assert done.exit_code == 1
+    assert "slower: eager fp32 32x24" in done.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--engine", "warp"], "expected engines among"),
+        (["--resolution", "640"], "expected a resolution"),
+        (["--against", "everything"], "expected plain or none"),
+    ],
+)
+def test_bad_options_are_refused(arguments, words):
+    done = run(*arguments)
+    assert isinstance(done.exception, ValueError)
+    assert words in str(done.exception)
