@@ -47,7 +47,7 @@ class Degraded(NamedTuple):
 class DegradationSettings:
     """How often each degradation occurs, as probabilities, and how severe they may be."""
 
-    clean: float = 0.08
+    clean: float = 0.2
     """Pairs that pass through untouched."""
     weather: float = 0.88
     second_weather: float = 0.12
