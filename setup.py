@@ -62,7 +62,13 @@ setup(
     ],
     extras_require={
         "ros": ROS_WHEELS,
-        "train": ["lightning-fabric>=2.4", "tensorboard>=2.16", "scipy>=1.11"],
+        "train": [
+            "lightning-fabric>=2.4",
+            "tensorboard>=2.16",
+            "scipy>=1.11",
+            "matplotlib>=3.8",
+            "Jinja2>=3.1",
+        ],
         "dev": [
             "pytest>=8.2,<9",
             "pytest-timeout>=2.3",
