@@ -7,7 +7,7 @@ all of it, `make_bag` makes bags of image folders.
 from amg_fuse_ros.bags.folders import BagSummary, FilePairs, make_bag, pair_files
 from amg_fuse_ros.bags.pairs import FramePair, PairCounts, read_pairs
 from amg_fuse_ros.bags.recording import BagError, Header, MessageError, Recording
-from amg_fuse_ros.bags.replaying import ReplaySummary, replay
+from amg_fuse_ros.bags.replaying import Pending, ReplaySummary, replay, replay_ahead
 from amg_fuse_ros.bags.topics import Topics, guess_topics
 from amg_fuse_ros.bags.writing import BagWriter, CameraModel
 
@@ -21,6 +21,7 @@ __all__ = [
     "Header",
     "MessageError",
     "PairCounts",
+    "Pending",
     "Recording",
     "ReplaySummary",
     "Topics",
@@ -29,4 +30,5 @@ __all__ = [
     "pair_files",
     "read_pairs",
     "replay",
+    "replay_ahead",
 ]

@@ -1,13 +1,15 @@
 """Fuses a recorded bag into a new one, every pair, without a ROS graph."""
 
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
-from amg_fuse_ros.bags.pairs import PairCounts, PairReader
+from amg_fuse_ros.bags.pairs import FramePair, PairCounts, PairReader
 from amg_fuse_ros.bags.recording import (
     CAMERA_INFO,
     IMAGE,
@@ -37,6 +39,17 @@ class Fused(Protocol):
         """HxW float32 in 0..1: the share of the visible camera."""
 
 
+class Pending(Protocol):
+    """A fusion under way."""
+
+    def result(self) -> Fused:
+        """Wait for it.
+
+        Raises:
+            ValueError: This pair cannot be fused.
+        """
+
+
 @dataclass(frozen=True)
 class ReplaySummary:
     """What a replay did."""
@@ -63,6 +76,32 @@ def replay(
     copy_sources: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> ReplaySummary:
+    """Fuses every pair of a bag into a new bag, one after another; see `replay_ahead`."""
+    return replay_ahead(
+        bag,
+        out,
+        lambda thermal, rgb: _Now(fuse, thermal, rgb),
+        ahead=0,
+        topics=topics,
+        slop_s=slop_s,
+        queue=queue,
+        copy_sources=copy_sources,
+        progress=progress,
+    )
+
+
+def replay_ahead(
+    bag: Path | str,
+    out: Path | str,
+    begin: Callable[[Array, Array], Pending],
+    *,
+    ahead: int,
+    topics: Topics | None = None,
+    slop_s: float = 0.025,
+    queue: int = 30,
+    copy_sources: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> ReplaySummary:
     """Fuses every pair of a bag into a new bag.
 
     The output (mcap) has ``/fused/image`` (rgb8), ``/fused/mask`` (32FC1) and, where the visible
@@ -73,8 +112,9 @@ def replay(
     Args:
         bag: A rosbag2 folder or file, sqlite3 or mcap.
         out: The bag folder to create.
-        fuse: Called with the thermal (HxW) and the visible (HxWx3 RGB) image. A
-            ``ValueError`` of it skips that pair.
+        begin: Called with the thermal (HxW) and the visible (HxWx3 RGB) image, begins to fuse
+            them, here or elsewhere. A ``ValueError`` of the result skips that pair.
+        ahead: How many fusions may be under way while the oldest is waited for.
         topics: The pair's topics; guessed when not given.
         slop_s: Largest difference of stamps within a pair, seconds.
         queue: Images of each camera that may wait for a partner.
@@ -105,24 +145,50 @@ def replay(
             also = copied | ({chosen.rgb_info} if chosen.rgb_info else set())
             reader = PairReader(recording, chosen, slop_s, queue, also=also, on_message=on_message)
             fused = 0
-            for pair in reader:
+            begun = _in_order(reader, begin, infos, ahead)
+            for done, (pair, info, pending) in enumerate(begun, 1):
                 try:
-                    frame = fuse(pair.thermal, pair.rgb)
+                    frame = pending.result()
                 except ValueError as error:
                     reader.skip(chosen.rgb, pair.record_ns, f"this pair cannot be fused: {error}")
                 else:
                     header, record_ns = pair.rgb_header, pair.record_ns
                     writer.write_image(FUSED_TOPIC, frame.image, "rgb8", header, record_ns)
                     writer.write_image(MASK_TOPIC, frame.mask, "32FC1", header, record_ns)
-                    if infos.latest is not None:
-                        info = replace(infos.latest, header=header_message(header))
-                        writer.write_message(INFO_TOPIC, info, record_ns)
+                    if info is not None:
+                        stamped = replace(info, header=header_message(header))
+                        writer.write_message(INFO_TOPIC, stamped, record_ns)
                     fused += 1
                 if progress is not None:
-                    progress(reader.counts.pairs, reader.expected)
+                    progress(done, reader.expected)
             if not fused:
                 raise BagError(_why_nothing(recording, chosen, reader.counts, slop_s))
     return ReplaySummary(chosen, reader.counts, fused, time.monotonic() - started)
+
+
+class _Now:
+    """A fusion that is done when it is waited for, in this thread."""
+
+    def __init__(self, fuse: Callable[[Array, Array], Fused], thermal: Array, rgb: Array) -> None:
+        self._call = partial(fuse, thermal, rgb)
+
+    def result(self) -> Fused:
+        return self._call()
+
+
+def _in_order(
+    pairs: Iterable[FramePair],
+    begin: Callable[[Array, Array], Pending],
+    infos: "_CameraInfo",
+    ahead: int,
+) -> Iterator[tuple[FramePair, Any, Pending]]:
+    """Each pair with the CameraInfo of its time and its fusion, begun before the last ones end."""
+    waiting: deque[tuple[FramePair, Any, Pending]] = deque()
+    for pair in pairs:
+        waiting.append((pair, infos.latest, begin(pair.thermal, pair.rgb)))
+        if len(waiting) > ahead:
+            yield waiting.popleft()
+    yield from waiting
 
 
 class _CameraInfo:

@@ -33,11 +33,12 @@ def main() -> None:
     """Run the command line; errors that people can mend are one line, not a traceback."""
     from amg_fuse_ros.bags import BagError
     from amg_fuse_ros.engine import EngineError
+    from amg_fuse_ros.spread import SpreadError
 
     # What the library logs while it works, the commands tell at their end.
     logging.getLogger("amg_fuse_ros").addHandler(logging.NullHandler())
     try:
         app()
-    except (BagError, EngineError, OSError, ValueError) as error:
+    except (BagError, EngineError, SpreadError, OSError, ValueError) as error:
         say("bold red", "error:", error)
         sys.exit(1)

@@ -1,14 +1,11 @@
 """Options that several commands share; those that are settings take their text from the table."""
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from amg_fuse_ros.cli.terminal import say
 from amg_fuse_ros.settings import BY_NAME
-
-if TYPE_CHECKING:
-    from amg_fuse_ros.fusion import Fuser
 
 
 def setting_option(name: str, *flags: str) -> Any:
@@ -31,23 +28,20 @@ EngineName = Annotated[str, setting_option("engine", "--engine")]
 Device = Annotated[str, setting_option("device")]
 Precision = Annotated[str, setting_option("precision")]
 MaskForm = Annotated[str, setting_option("mask.form")]
-
-
-def make_fuser(
-    weights: str, size: str, scale: float, engine: str, device: str, precision: str, mask_form: str
-) -> "Fuser":
-    """The fuser that the options name; see :meth:`amg_fuse_ros.fusion.Fuser.from_options`."""
-    from amg_fuse_ros.fusion import Fuser
-
-    return Fuser.from_options(
-        weights=weights,
-        size=size,
-        engine=engine,
-        device=device,
-        precision=precision,
-        scale=scale,
-        mask_form=mask_form,
-    )
+WorkerCount = Annotated[
+    int,
+    typer.Option(
+        "--workers", min=0, help="Processes that share the cores; 0 takes what is fastest here."
+    ),
+]
+RayAddress = Annotated[
+    str,
+    typer.Option(
+        "--ray",
+        metavar="ADDRESS",
+        help="Spread over a Ray cluster: its address, auto, or local for this machine.",
+    ),
+]
 
 
 def say_scale(scale: float) -> None:

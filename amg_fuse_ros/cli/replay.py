@@ -1,7 +1,7 @@
-"""``amg-fuse replay``: a bag in, a bag with fused images out."""
+"""``amg-fuse replay``: bags in, bags with fused images out."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -10,19 +10,31 @@ from amg_fuse_ros.cli.options import (
     EngineName,
     MaskForm,
     Precision,
+    RayAddress,
     Scale,
     Size,
     Weights,
-    make_fuser,
+    WorkerCount,
     say_scale,
     setting_option,
 )
 from amg_fuse_ros.cli.terminal import progress, say
 
+if TYPE_CHECKING:
+    from amg_fuse_ros.offline import BagPlace, Recipe, ReplayOptions
+    from amg_fuse_ros.spread import Workers
+
 
 def replay(
-    bag: Annotated[Path, typer.Argument(help="rosbag2 to fuse: sqlite3 or mcap.")],
-    out: Annotated[Path, typer.Option(help="Bag folder to create (mcap).")],
+    bag: Annotated[
+        list[Path],
+        typer.Argument(
+            help="rosbag2 to fuse: sqlite3 or mcap; several or folders of them: resumes."
+        ),
+    ],
+    out: Annotated[
+        Path, typer.Option(help="Bag folder to create (mcap); of several, a folder for them.")
+    ],
     thermal_topic: Annotated[str, typer.Option(help="Guessed when not given.")] = "",
     rgb_topic: Annotated[str, typer.Option(help="Guessed when not given.")] = "",
     slop_ms: Annotated[float, setting_option("sync.slop_ms")] = 25.0,
@@ -36,29 +48,64 @@ def replay(
     device: Device = "auto",
     precision: Precision = "auto",
     mask_form: MaskForm = "local",
+    workers: WorkerCount = 0,
+    ray: RayAddress = "",
 ) -> None:
     """Fuse every pair of a bag into a new bag, offline and without a ROS graph."""
+    from amg_fuse_ros.offline import Recipe, ReplayOptions, find_bags, is_bag_folder
+    from amg_fuse_ros.spread import Workers
+
+    recipe = Recipe(weights, size, engine, device, precision, scale, mask_form)
+    where = Workers(workers, ray)
+    options = ReplayOptions(thermal_topic, rgb_topic, slop_ms / 1000, copy_sources)
+    one = bag[0] if len(bag) == 1 else None
+    if one is not None and (not one.is_dir() or is_bag_folder(one)):
+        _replay_one(one, out, recipe, options, where)
+    else:
+        _replay_many(find_bags(bag, out), out, recipe, options, where)
+
+
+def _replay_one(
+    bag: Path, out: Path, recipe: "Recipe", options: "ReplayOptions", workers: "Workers"
+) -> None:
     from amg_fuse_ros import bags
+    from amg_fuse_ros.offline import replay_one
 
     with bags.Recording(bag) as recording:
-        topics = bags.guess_topics(recording, thermal=thermal_topic or None, rgb=rgb_topic or None)
+        thermal, rgb = options.thermal_topic or None, options.rgb_topic or None
+        topics = bags.guess_topics(recording, thermal=thermal, rgb=rgb)
     say("bold", "topics:", f"thermal {topics.thermal}, rgb {topics.rgb}")
-    fuser = make_fuser(weights, size, scale, engine, device, precision, mask_form)
     with progress("replaying") as report:
-        summary = bags.replay(
-            bag,
-            out,
-            fuser.fuse,
-            topics=topics,
-            slop_s=slop_ms / 1000,
-            copy_sources=copy_sources,
-            progress=report,
-        )
+        summary = replay_one(bag, out, recipe, options, workers, topics=topics, progress=report)
     counts = summary.counts
     for problem in [*counts.problems, *([counts.broken] if counts.broken else [])]:
         say("yellow", "problem:", problem)
-    say_scale(fuser.scale)
+    say_scale(recipe.scale)
     typer.echo(
         f"{summary.fused} pairs fused into {out} in {summary.seconds:.1f} s; without partner: "
         f"{counts.unpaired_thermal} thermal, {counts.unpaired_rgb} rgb; skipped: {counts.skipped}"
     )
+
+
+def _replay_many(
+    places: "list[BagPlace]",
+    out: Path,
+    recipe: "Recipe",
+    options: "ReplayOptions",
+    workers: "Workers",
+) -> None:
+    from amg_fuse_ros.offline import replay_bags
+
+    with progress("replaying bags") as report:
+        night = replay_bags(places, out, recipe, options, workers, progress=report)
+    for note in night.notes:
+        say("yellow", "problem:", note)
+    for problem in night.problems:
+        say("red", "left out:", problem)
+    say_scale(recipe.scale)
+    typer.echo(
+        f"{night.fused} of {night.bags} bags fused into {out} ({night.pairs} pairs); "
+        f"complete before: {night.complete}; left out: {len(night.problems)}"
+    )
+    if night.problems:
+        raise typer.Exit(1)

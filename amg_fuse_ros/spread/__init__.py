@@ -6,7 +6,7 @@ no other job along: its job is tried once more by another, then reported.
 """
 
 from amg_fuse_ros.spread.machine import cores, workers_that_fit
-from amg_fuse_ros.spread.outcomes import Outcome, Workers, spread
+from amg_fuse_ros.spread.outcomes import Outcome, Workers, spread, team_of
 from amg_fuse_ros.spread.team import SpreadError, Team, WorkerLostError
 
 __all__ = [
@@ -17,5 +17,6 @@ __all__ = [
     "Workers",
     "cores",
     "spread",
+    "team_of",
     "workers_that_fit",
 ]

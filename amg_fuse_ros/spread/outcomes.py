@@ -1,7 +1,7 @@
 """Jobs to outcomes, wherever the work is done."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -39,16 +39,18 @@ class Outcome(Generic[Job, Result]):
     result: Result | None = None
     error: str = ""
     """Why there is no result; empty where there is one."""
+    cause: BaseException | None = None
+    """The exception that this tells."""
 
 
 def spread(
     prepare: Callable[[], Callable[[Job], Result]], jobs: Sequence[Job], workers: Workers
-) -> Iterator[Outcome[Job, Result]]:
+) -> Generator[Outcome[Job, Result], None, None]:
     """Do jobs and yield what became of each as it is done, in no certain order.
 
     An exception of a job is its outcome. A worker that dies fails its job only, which is tried
     once more by another worker. Workers share this machine's cores: each computes with cores /
-    workers threads. Leaving the iterator (by ``close``, Ctrl-C, an exception) ends the workers at
+    workers threads. Leaving the generator (by ``close``, Ctrl-C, an exception) ends the workers at
     once, so jobs should write whole files or none.
 
     Args:
@@ -69,7 +71,7 @@ def spread(
             try:
                 outcome = Outcome(job, work(job))
             except Exception as error:
-                outcome = Outcome(job, error=_reason(error))
+                outcome = Outcome(job, error=_reason(error), cause=error)
             yield outcome
         return
     with team_of(prepare, workers, at_most=len(jobs)) as team:
@@ -82,13 +84,13 @@ def spread(
             elif team.broken is not None:
                 raise team.broken
             else:
-                yield Outcome(job, error=_reason(failure))
+                yield Outcome(job, error=_reason(failure), cause=failure)
 
 
 @contextmanager
 def team_of(
     prepare: Callable[[], Callable[[Job], Result]], workers: Workers, *, at_most: int = 2**30
-) -> "Iterator[Team[Job, Result]]":
+) -> Iterator[Team[Job, Result]]:
     """The workers themselves, as processes or actors even if there is one only.
 
     Args:

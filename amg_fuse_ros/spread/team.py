@@ -78,6 +78,7 @@ class Team(Generic[Job, Result]):
             hire: Begins to start the worker of a seat, 0 to ``count`` - 1.
             count: Workers.
         """
+        self.size = count
         self._hire = hire
         self._tasks: queue.SimpleQueue[_Task | None] = queue.SimpleQueue()
         self._open: set[Future[Any]] = set()
