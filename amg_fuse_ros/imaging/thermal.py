@@ -201,7 +201,7 @@ class ThermalGain:
         first, last = int(np.ceil(max(low, 0.0))), int(np.ceil(min(high, _COUNTS)))
         table[first:last] = np.interp(np.arange(first, last), edges, curve)
         table[last:] = 1
-        return table[counts]
+        return table.take(counts)
 
 
 def to_unit_range(thermal: ThermalImage, settings: GainSettings | None = None) -> FloatImage:
