@@ -34,7 +34,7 @@ def main(
         list[str] | None, typer.Option("--set", help="Only this set; repeat for more.")
     ] = None,
     strips: Annotated[
-        int | None, typer.Option(min=0, help="Scenes to picture for each set; all by default.")
+        int | None, typer.Option(min=0, help="Scenes to picture per set; all by default.")
     ] = None,
     measure: Annotated[bool, typer.Option(help="Measure time, memory and MACs.")] = True,
     measure_again: Annotated[

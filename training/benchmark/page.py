@@ -97,7 +97,8 @@ def _pictures(
     wanted = [
         (listed, name)
         for listed in files.values()
-        for name in sorted(listed.thermal.keys() & listed.visible.keys())[:strips]
+        for number, name in enumerate(sorted(listed.thermal.keys() & listed.visible.keys()))
+        if strips is None or number < strips or (listed.images.name, name) in cases
     ]
     drawn = (
         picture_scene(listed, name, main)

@@ -21,7 +21,7 @@ def write_report(report: Report, out: Path, *, strips: int | None = None) -> boo
     Args:
         report: What to say.
         out: Folder for report.html, report.md, report.json and scores.csv.
-        strips: Scenes to picture for each set; all by default.
+        strips: Scenes to picture for each set besides the worst ones; all by default.
 
     Returns:
         Whether anything had to be written.
