@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from amg_fuse_ros.engine import Engine, EngineError, create_engine
 from amg_fuse_ros.imaging.arrays import ByteImage, FloatImage, as_rgb, as_thermal
 from amg_fuse_ros.imaging.local_mask import local_mask
-from amg_fuse_ros.imaging.thermal import to_unit_range
+from amg_fuse_ros.imaging.thermal import GainSettings, ThermalGain
 from amg_fuse_ros.network import fusion_mask, load_weights
 from amg_fuse_ros.weights import shipped_weights
 
@@ -49,7 +49,13 @@ class Fuser:
     """
 
     def __init__(
-        self, engine: Engine | None = None, *, scale: float = 1.0, mask_form: str = "local"
+        self,
+        engine: Engine | None = None,
+        *,
+        scale: float = 1.0,
+        mask_form: str = "local",
+        gain: GainSettings | None = None,
+        steady: bool = False,
     ) -> None:
         """Use an engine, or by default the shipped weights on the best engine here.
 
@@ -58,6 +64,9 @@ class Fuser:
             scale: Fraction of the RGB size at which pairs are fused, 0.05 to 1.
             mask_form: ``"local"``, equation 3 by local least squares, or ``"paper"``,
                 equation 5 averaged over channels.
+            gain: How thermal counts are mapped; the defaults when None.
+            steady: The pairs are a sequence of one camera, as they came: the gain follows it
+                slowly. Otherwise each pair is taken by itself.
 
         Raises:
             ValueError: If ``scale`` or ``mask_form`` is none of these.
@@ -65,6 +74,8 @@ class Fuser:
         self.engine = engine or create_engine(load_weights(shipped_weights()))
         self.scale = scale
         self.mask_form = mask_form
+        self.steady = steady
+        self._gain = ThermalGain(gain)
 
     @classmethod
     def from_options(
@@ -77,6 +88,8 @@ class Fuser:
         precision: str = "auto",
         scale: float = 1.0,
         mask_form: str = "local",
+        gain: GainSettings | None = None,
+        steady: bool = False,
     ) -> "Fuser":
         """Load weights, make the engine, and return the fuser: what options and parameters name.
 
@@ -87,7 +100,9 @@ class Fuser:
             device: Where to compute.
             precision: In which floating type.
             scale: See the constructor.
-            mask_form: See the constructor.
+            mask_form: See the constructor, as ``gain`` and ``steady``.
+            gain: How thermal counts are mapped.
+            steady: Whether the pairs are a sequence.
 
         Raises:
             FileNotFoundError: If the weights file is not there.
@@ -98,7 +113,11 @@ class Fuser:
         wanted = None if size == "auto" else size
         network = load_weights(weights or shipped_weights(wanted or "tiny"), size=wanted)
         return cls(
-            create_engine(network, engine, device, precision), scale=scale, mask_form=mask_form
+            create_engine(network, engine, device, precision),
+            scale=scale,
+            mask_form=mask_form,
+            gain=gain,
+            steady=steady,
         )
 
     @property
@@ -122,6 +141,19 @@ class Fuser:
         if value not in MASK_FORMS:
             raise ValueError(f"mask form: expected one of {MASK_FORMS}, found {value!r}")
         self._mask_form = value
+
+    @property
+    def gain(self) -> GainSettings:
+        """How thermal counts are mapped; a new value holds from the next pair on."""
+        return self._gain.settings
+
+    @gain.setter
+    def gain(self, value: GainSettings) -> None:
+        self._gain.settings = value
+
+    def reset(self) -> None:
+        """Forget the pairs so far: another sequence begins."""
+        self._gain.reset()
 
     def warm_up(self) -> None:
         """Fuse a small blank pair, so that the first real one finds everything loaded."""
@@ -148,7 +180,9 @@ class Fuser:
         height, width = rgb.shape[:2]
         fused_at = (max(1, round(width * self._scale)), max(1, round(height * self._scale)))
         visible = np.divide(_resize(rgb, fused_at), np.float32(255), dtype=np.float32)
-        warm = _resize(to_unit_range(thermal), fused_at)
+        if not self.steady:
+            self._gain.reset()
+        warm = _resize(self._gain(thermal), fused_at)
 
         prepared = perf_counter()
         fused = self.engine.fuse(visible, warm)

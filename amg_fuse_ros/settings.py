@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from amg_fuse_ros.engine import ENGINES
+from amg_fuse_ros.imaging.thermal import GAINS, POLARITIES, GainSettings
 
 SettingValue = bool | int | float | str
 Settings = Mapping[str, Any]
@@ -94,6 +95,76 @@ TABLE: tuple[Setting, ...] = (
         choices=("auto", "fp32", "bf16", "fp16", "fp64"),
     ),
     Setting(
+        "thermal.gain",
+        "percentile",
+        "How 16-bit counts are mapped. percentile: the window between two percentiles; equalize: "
+        "that window with more contrast where most pixels are; range: fixed temperatures.",
+        choices=GAINS,
+        live=True,
+    ),
+    Setting(
+        "thermal.low_percentile",
+        0.5,
+        "Percentile of the counts that becomes black.",
+        minimum=0.0,
+        maximum=50.0,
+        live=True,
+    ),
+    Setting(
+        "thermal.high_percentile",
+        99.5,
+        "Percentile of the counts that becomes white.",
+        minimum=50.0,
+        maximum=100.0,
+        live=True,
+    ),
+    Setting(
+        "thermal.range_low_c",
+        -10.0,
+        "Degrees Celsius that become black with the gain range (radiometric cameras).",
+        minimum=-273.0,
+        maximum=3000.0,
+        live=True,
+    ),
+    Setting(
+        "thermal.range_high_c",
+        50.0,
+        "Degrees Celsius that become white with the gain range.",
+        minimum=-273.0,
+        maximum=3000.0,
+        live=True,
+    ),
+    Setting(
+        "thermal.counts_per_kelvin",
+        100.0,
+        "Counts per kelvin of a radiometric camera: 100 for centikelvin, 25 for 0.04 K.",
+        minimum=0.1,
+        maximum=1000.0,
+        live=True,
+    ),
+    Setting(
+        "thermal.polarity",
+        "white_hot",
+        "black_hot turns the thermal image over, so that hot is bright, as the network knows it.",
+        choices=POLARITIES,
+        live=True,
+    ),
+    Setting(
+        "thermal.adaptation",
+        0.02,
+        "Largest move of the window's ends from a frame to the next, in widths of the window; "
+        "small is steady, 1 takes each frame by itself.",
+        minimum=0.001,
+        maximum=1.0,
+        live=True,
+    ),
+    Setting(
+        "thermal.repair_pixels",
+        True,
+        "Replace dead pixels of the thermal camera by the median of their neighbours.",
+        live=True,
+    ),
+    Setting(
         "sync.slop_ms",
         25.0,
         "Largest distance in milliseconds between the stamps of a pair.",
@@ -171,3 +242,15 @@ BY_NAME: Mapping[str, Setting] = {setting.name: setting for setting in TABLE}
 def defaults() -> dict[str, SettingValue]:
     """The default of every setting."""
     return {setting.name: setting.default for setting in TABLE}
+
+
+def gain_settings(values: Settings) -> GainSettings:
+    """The settings named ``thermal.*`` as the gain control takes them.
+
+    Raises:
+        ValueError: If two of them do not fit together.
+    """
+    prefix = "thermal."
+    return GainSettings(
+        **{name.removeprefix(prefix): v for name, v in values.items() if name.startswith(prefix)}
+    )

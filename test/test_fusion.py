@@ -13,7 +13,7 @@ from small_pairs import smooth_image, smooth_pair
 from amg_fuse_ros.engine import EngineError, EngineUnavailableError, create_engine
 from amg_fuse_ros.fusion import MASK_FORMS, MIN_SCALE, Fuser
 from amg_fuse_ros.imaging.local_mask import local_mask
-from amg_fuse_ros.imaging.thermal import to_unit_range
+from amg_fuse_ros.imaging.thermal import GainSettings, to_unit_range
 from amg_fuse_ros.network import AMGFuse, fusion_mask, load_weights
 from amg_fuse_ros.settings import BY_NAME
 
@@ -371,3 +371,41 @@ def test_a_result_that_is_no_number_is_told_instead_of_shown_as_black():
     thermal, rgb = smooth_pair(24, 32)
     with pytest.raises(EngineError, match=r"no numbers.*fp32"):
         Fuser(create_engine(network)).fuse(thermal, rgb)
+
+
+def counts_of(level):
+    """A 16-bit scene, and the same with something hot in it."""
+    return (8000 + smooth_image(32, 40, top=1000, dtype=np.uint16) + level).astype(np.uint16)
+
+
+def hot_scene():
+    hot = counts_of(0)
+    hot[5:20, 5:25] = 20000
+    return hot
+
+
+def test_pairs_are_taken_each_by_itself_unless_they_are_a_sequence():
+    rgb = smooth_pair(32, 40)[1]
+    engine = OneCamera("thermal")
+    fuser, steady = Fuser(engine), Fuser(engine, steady=True)
+    for one in (fuser, steady):
+        one.fuse(counts_of(0), rgb)
+        one.fuse(hot_scene(), rgb)
+        one.after = engine.thermal
+    np.testing.assert_array_equal(fuser.after, to_unit_range(hot_scene()))
+    background = np.s_[25:, 30:]
+    assert np.ptp(steady.after[background]) > 3 * np.ptp(fuser.after[background])
+    steady.reset()
+    steady.fuse(hot_scene(), rgb)
+    np.testing.assert_array_equal(engine.thermal, to_unit_range(hot_scene()))
+
+
+def test_the_gain_may_change_between_pairs():
+    rgb = smooth_pair(32, 40)[1]
+    engine = OneCamera("thermal")
+    fuser = Fuser(engine, steady=True)
+    fuser.fuse(counts_of(0), rgb)
+    white = engine.thermal
+    fuser.gain = GainSettings(polarity="black_hot")
+    fuser.fuse(counts_of(0), rgb)
+    np.testing.assert_allclose(engine.thermal, 1 - white, atol=1e-6)

@@ -17,6 +17,7 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, Image
 
+from amg_fuse_ros.imaging.thermal import GainSettings
 from amg_fuse_ros.ros import parameters
 from amg_fuse_ros.ros.diagnostics import ERROR, OK, WARN, Statistics, assess, make_diagnostics
 from amg_fuse_ros.ros.image_messages import (
@@ -29,7 +30,7 @@ from amg_fuse_ros.ros.image_messages import (
 from amg_fuse_ros.ros.subscriptions import subscribe_newest
 from amg_fuse_ros.ros.synchronizer import SYNCHRONIZER, PairSynchronizer, make_synchronizer
 from amg_fuse_ros.ros.worker import LatestWorker
-from amg_fuse_ros.settings import Settings, SettingValue
+from amg_fuse_ros.settings import Settings, SettingValue, gain_settings
 
 if TYPE_CHECKING:
     from amg_fuse_ros.fusion import FusedFrame, Fuser
@@ -180,8 +181,11 @@ class FusionNode(LifecycleNode):
             precision=str(s["precision"]),
             scale=float(s["network.scale"]),
             mask_form=str(s["mask.form"]),
+            gain=self._gain(),
+            steady=True,
         )
         fuser.warm_up()
+        fuser.reset()
         engine = fuser.engine
         self.get_logger().info(
             f"network ready after {monotonic() - began:.1f} s: engine {engine.name}, "
@@ -189,6 +193,13 @@ class FusionNode(LifecycleNode):
             f"messages by {CONVERTER}, pairs by {SYNCHRONIZER}"
         )
         return fuser
+
+    def _gain(self) -> GainSettings:
+        try:
+            return gain_settings(self._settings)
+        except ValueError as error:  # a mistake in a file must not keep a vehicle blind
+            self.get_logger().error(f"{error}; the defaults of thermal.* are used")
+            return GainSettings()
 
     def _leave_cameras(self) -> None:
         self._active = False
@@ -215,6 +226,10 @@ class FusionNode(LifecycleNode):
             self._fuser.scale = float(value)
         elif self._fuser is not None and name == "mask.form":
             self._fuser.mask_form = str(value)
+        elif name.startswith("thermal."):
+            gain = gain_settings({**self._settings, name: value})
+            if self._fuser is not None:
+                self._fuser.gain = gain
         elif self._synchronizer is not None and name == "sync.slop_ms":
             self._synchronizer.slop_s = float(value) / 1000
         elif self._synchronizer is not None and name == "sync.queue":

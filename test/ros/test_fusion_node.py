@@ -193,6 +193,17 @@ def test_a_bad_value_is_refused_with_its_reason_and_the_node_lives_on(rig, name,
     assert rig.get_parameter(name) == before
 
 
+def test_the_thermal_gain_is_live_and_its_ends_must_not_cross(rig):
+    assert rig.set_parameter("thermal.polarity", "black_hot") == (True, "")
+    try:
+        accepted, why = rig.set_parameter("thermal.range_low_c", 80.0)
+        assert not accepted
+        assert "thermal.range_high_c" in why
+        rig.send_until_fused(thermal_image(10_000), rgb_image(10_000))
+    finally:
+        rig.set_parameter("thermal.polarity", "white_hot")
+
+
 def test_parameters_describe_themselves(rig):
     scale = rig.describe_parameter("network.scale")
     assert "RGB size" in scale.description
