@@ -40,8 +40,9 @@ def test_only_what_fuses_the_given_pair_is_ranked(tmp_path):
         {"baseline": "visible"},
         {"baseline": "thermal"},
         {"baseline": "maximum", "restore": CLEAN},
+        {"results": ".", "restore": CLEAN},
     )
-    assert [method.ranked for method in plan.methods] == [True, False, False, False]
+    assert [method.ranked for method in plan.methods] == [True, False, False, False, False]
 
 
 @pytest.mark.parametrize(
@@ -51,7 +52,8 @@ def test_only_what_fuses_the_given_pair_is_ranked(tmp_path):
         ({"weights": "none.pth"}, r"method 1 \(none.pth\): weights: no such file: .*none.pth"),
         ({"weights": "shipped", "size": "full"}, "no weights of size 'full' are shipped"),
         ({"results": "none"}, "expected a folder of images, found none at .*none"),
-        ({"results": ".", "restore": CLEAN}, r"found \['restore'\]"),
+        ({"results": ".", "restore": "r.pth"}, "restore: expected @clean where.*found 'r.pth'"),
+        ({"results": ".", "engine": "eager"}, r"found \['engine'\]"),
         ({"baseline": "average", "engine": "eager"}, r"found \['engine'\]"),
         ({"baseline": "average", "restore": "none.pth"}, "@clean, or a file.*no such file"),
         ({"baseline": "average", "weights": "shipped"}, "expected one of weights, baseline"),

@@ -35,7 +35,8 @@ class Method:
         engine: Likewise.
         device: Likewise.
         precision: Likewise.
-        restore: Restorer's weights file, `CLEAN`, or "" for none.
+        restore: Restorer's weights file, `CLEAN`, or "" for none. With results `CLEAN` tells
+            that they were made from the clean pair.
     """
 
     name: str
@@ -124,8 +125,7 @@ def _read_method(entry: Any, where: str, base: Path) -> Method:
     if len(kinds) != 1:
         raise MethodsError(f"{where}: expected one of {', '.join(KINDS)}, found {kinds or 'none'}")
     (kind,) = kinds
-    known = {"name", kind}
-    known |= {"restore"} if kind != "results" else set()
+    known = {"name", kind, "restore"}
     known |= set(_ENGINE_OPTIONS) if kind == "weights" else set()
     _check_keys(entry, known, where)
     for key, value in entry.items():
@@ -163,6 +163,11 @@ def _restore(entry: Mapping[str, str], where: str, base: Path) -> str:
     value = entry.get("restore", "")
     if value in ("", CLEAN):
         return value
+    if "results" in entry:
+        raise MethodsError(
+            f"{where}: restore: expected {CLEAN} where these results were made from the clean "
+            f"pair, found {value!r}; a restorer cannot work on what is fused already"
+        )
     return str(_existing_file(value, f"{where}: restore ({CLEAN}, or a file)", base))
 
 
