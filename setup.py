@@ -62,6 +62,10 @@ setup(
     ],
     extras_require={
         "ros": ROS_WHEELS,
+        # Each engine of these names needs its extra; `dev` has those that run on any CPU.
+        "openvino": ["openvino>=2024.4", "onnx>=1.16", "onnxscript>=0.3"],
+        "onnx": ["onnxruntime>=1.18", "onnx>=1.16", "onnxscript>=0.3"],
+        "tensorrt": ["torch-tensorrt>=2.8", "tensorrt>=10.3"],
         "train": [
             "lightning-fabric>=2.4",
             "tensorboard>=2.16",

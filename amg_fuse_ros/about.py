@@ -9,16 +9,18 @@ from importlib.util import find_spec
 import torch
 
 import amg_fuse_ros
-from amg_fuse_ros.engine import ENGINES, EngineUnavailableError, create_engine
+from amg_fuse_ros.engine import ENGINES, UNTRIED, EngineUnavailableError, create_engine
+from amg_fuse_ros.engine.choice import choices
 from amg_fuse_ros.network import AMGFuse, load_weights, read_card
 from amg_fuse_ros.weights import shipped_weights
 
 
-def describe(weights: str | None = None) -> Iterator[str]:
-    """Lines for people: versions, devices, engines, ROS parts, weights.
+def describe(weights: str | None = None, device: str = "auto") -> Iterator[str]:
+    """Lines for people: versions, devices, engines, ROS parts, weights, what auto takes.
 
     Args:
         weights: File to tell about, the shipped tiny weights by default.
+        device: Where engines shall run.
 
     Raises:
         FileNotFoundError: If the file is not there.
@@ -32,8 +34,9 @@ def describe(weights: str | None = None) -> Iterator[str]:
     yield f"cv_bridge: {_is_there('cv_bridge', 'rosbags-image converts messages')}"
     yield f"message_filters: {_is_there('message_filters', 'the own synchronizer pairs')}"
     for name in ENGINES:
-        yield f"engine {name}: {_try_engine(name)}"
+        yield f"engine {name}: {_try_engine(name, device)}"
     yield from _describe_weights(weights)
+    yield from _describe_choice(weights, device)
 
 
 def _describe_weights(weights: str | None) -> Iterator[str]:
@@ -46,12 +49,23 @@ def _describe_weights(weights: str | None) -> Iterator[str]:
             yield f"  {key}: {value}"
 
 
-def _try_engine(name: str) -> str:
+def _describe_choice(weights: str | None, device: str) -> Iterator[str]:
+    network = load_weights(weights or shipped_weights())
+    where = create_engine(AMGFuse.from_size("tiny"), "eager", device).device
+    found = choices(network, where)
+    for (height, width), choice in sorted(found.items()):
+        yield f"auto at {width}x{height}: {choice.engine} {choice.precision}; {choice.why}"
+    elsewhere = "at other resolutions" if found else "nothing was measured here"
+    yield f"auto: eager, {elsewhere} (amg-fuse build-engine --resolution WxH measures)"
+
+
+def _try_engine(name: str, device: str) -> str:
+    untried = f", {UNTRIED[name]}" if name in UNTRIED else ""
     try:
-        engine = create_engine(AMGFuse.from_size("tiny"), name)
+        engine = create_engine(AMGFuse.from_size("tiny"), name, device)
     except EngineUnavailableError as error:
-        return f"not here: {error}"
-    return f"{engine.precision} on {engine.device}"
+        return f"not here: {error}{untried}"
+    return f"{engine.precision} on {engine.device}{untried}"
 
 
 def _cuda() -> str:

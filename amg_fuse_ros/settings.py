@@ -84,7 +84,7 @@ TABLE: tuple[Setting, ...] = (
     Setting(
         "engine",
         "auto",
-        "What runs the network; auto takes the best one that works on this machine.",
+        "What runs the network; auto: eager, or what amg-fuse build-engine found to be faster.",
         choices=("auto", *ENGINES),
     ),
     Setting("device", "auto", "Where it runs: auto, cpu, cuda or cuda:N."),

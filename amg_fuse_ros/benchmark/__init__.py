@@ -7,10 +7,10 @@ machine and hour to hour.
 
 from amg_fuse_ros.benchmark.candidates import PLAIN, Candidate, Case, parse_candidates
 from amg_fuse_ros.benchmark.comparison import compare
-from amg_fuse_ros.benchmark.fidelity import psnr_db
 from amg_fuse_ros.benchmark.regression import regressions
 from amg_fuse_ros.benchmark.report import report
 from amg_fuse_ros.benchmark.throughput import throughput
+from amg_fuse_ros.engine.fidelity import psnr_db
 
 __all__ = [
     "PLAIN",

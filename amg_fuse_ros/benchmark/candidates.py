@@ -1,36 +1,13 @@
 """What can be timed, and under which conditions."""
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from amg_fuse_ros.engine import ENGINES, EngineUnavailableError, create_engine
 from amg_fuse_ros.network import AMGFuse
+from amg_fuse_ros.resolution import Resolution
 
 PRECISIONS = ("fp32", "bf16", "fp16", "fp64")
-
-
-class Resolution(NamedTuple):
-    """Of the RGB frame, in pixels; shown as ``640x480``."""
-
-    width: int
-    height: int
-
-    def __str__(self) -> str:
-        return f"{self.width}x{self.height}"
-
-    @classmethod
-    def parse(cls, text: str) -> "Resolution":
-        """Read ``WIDTHxHEIGHT``.
-
-        Raises:
-            ValueError: If it is none, or a side is shorter than 16 pixels.
-        """
-        match = re.fullmatch(r"(\d{1,5})x(\d{1,5})", text.strip())
-        if not match or min(map(int, match.groups())) < 16:
-            raise ValueError(f"expected a resolution as 640x480, of 16 or more, found {text!r}")
-        return cls(int(match[1]), int(match[2]))
 
 
 @dataclass(frozen=True)

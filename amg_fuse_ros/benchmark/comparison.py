@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from amg_fuse_ros.benchmark.candidates import EXACT, PLAIN, Candidate, Case, Resolution
+from amg_fuse_ros.benchmark.candidates import EXACT, PLAIN, Candidate, Case
 from amg_fuse_ros.benchmark.environment import environment
-from amg_fuse_ros.benchmark.fidelity import psnr_db
 from amg_fuse_ros.benchmark.worker import Fused, Told, Worker, workers
+from amg_fuse_ros.engine.fidelity import psnr_db
+from amg_fuse_ros.resolution import Resolution
 
 Report = Callable[[str], object]
 Times = dict[tuple[Candidate, Resolution], list[Fused]]

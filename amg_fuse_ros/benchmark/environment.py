@@ -2,15 +2,13 @@
 
 import os
 import platform
-from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any
 
 import torch
 
 import amg_fuse_ros
-
-PACKAGES = ("numpy", "numba", "openvino", "onnxruntime", "torch-tensorrt", "tensorrt")
+from amg_fuse_ros.engine.machine import PACKAGES, processor
+from amg_fuse_ros.engine.static import installed
 
 
 def environment(threads: int) -> dict[str, Any]:
@@ -24,22 +22,5 @@ def environment(threads: int) -> dict[str, Any]:
         "python": platform.python_version(),
         "amg_fuse_ros": amg_fuse_ros.__version__,
         "torch": torch.__version__,
-        **{name: found for name in PACKAGES if (found := _version(name))},
+        **{name: found for name in ("numpy", *PACKAGES) if (found := installed(name))},
     }
-
-
-def processor() -> str:
-    """The processor's name, as the kernel gives it."""
-    info = Path("/proc/cpuinfo")
-    if info.is_file():
-        for line in info.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return ""

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from amg_fuse_ros.benchmark.candidates import Resolution
+from amg_fuse_ros.resolution import Resolution
 
 LINEAR_WITHIN = 0.2
 

@@ -5,9 +5,10 @@ import time
 from dataclasses import replace
 from typing import Any
 
-from amg_fuse_ros.benchmark.candidates import Candidate, Case, Resolution
+from amg_fuse_ros.benchmark.candidates import Candidate, Case
 from amg_fuse_ros.benchmark.comparison import Report
 from amg_fuse_ros.benchmark.worker import Worker, workers
+from amg_fuse_ros.resolution import Resolution
 
 
 def throughput(

@@ -12,9 +12,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from amg_fuse_ros.benchmark.candidates import PLAIN, Candidate, Case, Resolution
+from amg_fuse_ros.benchmark.candidates import PLAIN, Candidate, Case
 from amg_fuse_ros.benchmark.memory import peak_mb, resident_mb
 from amg_fuse_ros.engine import EngineError
+from amg_fuse_ros.resolution import Resolution
 
 PAIRS = 3
 """Different pairs that are fused in turn."""

@@ -9,8 +9,8 @@ import sys
 
 import typer
 
-from amg_fuse_ros.cli import bench, fuse, info, make, replay
-from amg_fuse_ros.cli.terminal import say
+from amg_fuse_ros.cli import bench, engines, fuse, info, make, replay
+from amg_fuse_ros.cli.terminal import say, show_engine_log
 
 app = typer.Typer(
     help="Fuse a thermal and an RGB camera in rain, snow, haze and at night.",
@@ -25,6 +25,8 @@ for command in (
     make.make_scene,
     info.info,
     bench.bench,
+    engines.build_engine,
+    engines.export,
 ):
     app.command()(command)
 
@@ -37,6 +39,7 @@ def main() -> None:
 
     # What the library logs while it works, the commands tell at their end.
     logging.getLogger("amg_fuse_ros").addHandler(logging.NullHandler())
+    show_engine_log()
     try:
         app()
     except (BagError, EngineError, SpreadError, OSError, ValueError) as error:

@@ -40,7 +40,7 @@ def bench(
 ) -> None:
     """Time engines on drawn pairs, in turn, against the plain published formulation."""
     from amg_fuse_ros import benchmark
-    from amg_fuse_ros.benchmark.candidates import Resolution
+    from amg_fuse_ros.resolution import Resolution
 
     if against not in ("plain", "none"):
         raise ValueError(f"against: expected plain or none, found {against!r}")

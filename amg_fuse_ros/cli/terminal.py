@@ -1,5 +1,6 @@
 """What the commands show while they work: messages and progress, on the error stream."""
 
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -14,6 +15,19 @@ def say(style: str, label: str, text: object) -> None:
     """Show a line that begins with a label in a style of rich, such as ``"bold red"``."""
     # Text rather than markup: brackets in the names of files are no tags.
     console.print(Text.assemble((label, style), " ", str(text)))
+
+
+class _Lines(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        say("dim", "engine:", record.getMessage())
+
+
+def show_engine_log() -> None:
+    """Show what engines log while they are built or loaded, which may take long."""
+    logger = logging.getLogger("amg_fuse_ros.engine")
+    logger.setLevel(logging.INFO)
+    if not any(isinstance(handler, _Lines) for handler in logger.handlers):
+        logger.addHandler(_Lines())
 
 
 @contextmanager

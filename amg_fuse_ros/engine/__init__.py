@@ -4,6 +4,7 @@ A new engine is a module with a class that satisfies :class:`Engine`, and a line
 Engines are imported when they are asked for, so that none costs those who use another.
 """
 
+import copy
 from collections.abc import Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING
@@ -13,8 +14,19 @@ from amg_fuse_ros.engine.base import Engine, EngineError, EngineUnavailableError
 if TYPE_CHECKING:
     from amg_fuse_ros.network import AMGFuse
 
-ENGINES: Mapping[str, str] = {"eager": "EagerEngine"}
-"""Name of the engine and of its module here, to its class; the preferred ones first."""
+ENGINES: Mapping[str, str] = {
+    "eager": "EagerEngine",
+    "openvino": "OpenVinoEngine",
+    "onnx": "OnnxEngine",
+    "compile": "CompileEngine",
+    "tensorrt": "TensorRTEngine",
+}
+"""Name of the engine and of its module here, to its class."""
+
+UNTRIED: Mapping[str, str] = {
+    "tensorrt": "untried on hardware: written and tested without TensorRT",
+}
+"""Engines that were never run, and what that means."""
 
 
 def create_engine(
@@ -24,7 +36,8 @@ def create_engine(
 
     Args:
         network: In evaluation mode; the engine may change its device, type and layout.
-        name: A key of ``ENGINES``, or ``"auto"`` for the first that works here.
+        name: A key of ``ENGINES``, or ``"auto"``: eager, and in resolutions for which
+            ``amg-fuse build-engine`` found another engine faster, that one.
         device: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"cuda:N"``.
         precision: ``"auto"``, ``"fp32"``, ``"bf16"``, ``"fp16"`` or ``"fp64"``.
 
@@ -34,13 +47,25 @@ def create_engine(
     """
     if name != "auto":
         return _engine_class(name)(network, device, precision)
-    reasons = []
-    for candidate in ENGINES:
-        try:
-            return _engine_class(candidate)(network, device, precision)
-        except EngineUnavailableError as error:
-            reasons.append(f"{candidate}: {error}")
-    raise EngineUnavailableError("no engine can run here; " + "; ".join(reasons))
+    from amg_fuse_ros.engine import choice
+
+    untouched = copy.deepcopy(network) if choice.anything_remembered() else None
+    eager = _engine_class("eager")(network, device, precision)
+    if untouched is None or precision == "fp64":
+        return eager
+    choices = {
+        size: found
+        for size, found in choice.choices(untouched, eager.device, precision).items()
+        if (found.engine, found.precision) != (eager.name, eager.precision)
+    }
+    if not choices:
+        return eager
+    from amg_fuse_ros.engine.auto import AutoEngine
+
+    def make(network: "AMGFuse", name: str, precision: str) -> Engine:
+        return _engine_class(name)(network, device, precision)
+
+    return AutoEngine(eager, untouched, choices, make)
 
 
 def _engine_class(name: str) -> "type[Engine]":
@@ -50,4 +75,4 @@ def _engine_class(name: str) -> "type[Engine]":
     return found
 
 
-__all__ = ["ENGINES", "Engine", "EngineError", "EngineUnavailableError", "create_engine"]
+__all__ = ["ENGINES", "UNTRIED", "Engine", "EngineError", "EngineUnavailableError", "create_engine"]
