@@ -73,6 +73,7 @@ setup(
             "matplotlib>=3.8",
             "Jinja2>=3.1",
         ],
+        "ray": ["ray>=2.40"],
         "dev": [
             "pytest>=8.2,<9",
             "pytest-timeout>=2.3",

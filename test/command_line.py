@@ -13,7 +13,7 @@ from small_pairs import smooth_pair
 from amg_fuse_ros.bags import Recording
 from amg_fuse_ros.bags.recording import typestore
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 SIZE = (24, 32)
 
 
