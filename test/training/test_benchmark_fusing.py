@@ -1,3 +1,5 @@
+import os
+import signal
 from dataclasses import replace
 
 import cv2
@@ -7,8 +9,9 @@ import torch
 from benchmark_trees import image_set
 
 from amg_fuse_ros.network.checkpoint import save_tensors
+from amg_fuse_ros.spread import Workers
 from training.baselines import fuse_baseline
-from training.benchmark.fusing import folder_name, fuse_all
+from training.benchmark.fusing import folder_name, fuse_all, fuse_job, over
 from training.benchmark.identity import FusedStore, method_key
 from training.benchmark.methods import CLEAN, Method
 from training.evaluate import find_sets
@@ -88,6 +91,34 @@ def test_jobs_may_be_answered_in_any_order(tmp_path, fuse):
     for name in ("a", "b", "c"):
         expected = fuse_baseline("average", *pair(tmp_path / "data", name))
         np.testing.assert_array_equal(read_image(fused.folder / f"{name}.png"), expected)
+
+
+def test_other_processes_fuse_the_same_and_tell_what_they_could_not(tmp_path, fuse):
+    image_set(tmp_path / "data", ("a", "b", "c"))
+    (tmp_path / "data" / "vi" / "b.png").write_bytes(b"no image")
+    (fused,) = fuse(AVERAGE, spread=over(Workers(2))).values()
+    assert "b.png: cannot be decoded" in fused.problems["b"]
+    assert fused.fresh == 2
+    expected = fuse_baseline("average", *pair(tmp_path / "data", "c"))
+    np.testing.assert_array_equal(read_image(fused.folder / "c.png"), expected)
+
+
+def test_a_worker_that_dies_costs_the_image_it_was_at(tmp_path, fuse):
+    image_set(tmp_path / "data", ("a", "b", "c"))
+
+    def spread(function, jobs):
+        del function
+        return over(Workers(2))(die_at_b, jobs)
+
+    (fused,) = fuse(AVERAGE, spread=spread).values()
+    assert list(fused.problems) == ["b"]
+    assert fused.fresh == 2
+
+
+def die_at_b(job):
+    if job.out.stem == "b":
+        os.kill(os.getpid(), signal.SIGKILL)
+    return fuse_job(job)
 
 
 def test_a_pair_that_cannot_be_fused_is_told_and_its_image_of_an_earlier_run_goes(tmp_path, fuse):

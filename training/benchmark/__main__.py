@@ -7,9 +7,10 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from amg_fuse_ros.spread import SpreadError, Workers
 from training.benchmark.contents import compile_report
 from training.benchmark.efficiency import measure_all
-from training.benchmark.fusing import fuse_all
+from training.benchmark.fusing import fuse_all, over
 from training.benchmark.identity import FusedStore
 from training.benchmark.methods import DEFAULT_FILE, read_plan
 from training.benchmark.report import PAGE, write_report
@@ -41,6 +42,12 @@ def main(
         bool, typer.Option("--measure-again", help="Although nothing has changed since.")
     ] = False,
     jobs: Annotated[int | None, typer.Option(help="Processes that score; all cores.")] = None,
+    workers: Annotated[
+        int, typer.Option(min=0, help="Processes that fuse; with --ray 0: as many as it has.")
+    ] = 1,
+    ray: Annotated[
+        str, typer.Option(metavar="ADDRESS", help="Fuse on a Ray cluster: local, auto, HOST:PORT.")
+    ] = "",
     cache: Annotated[
         Path | None, typer.Option(help=f"Instead of {default_cache().parent}.")
     ] = None,
@@ -54,7 +61,13 @@ def main(
     try:
         plan = read_plan(methods)
         sets = _choose(find_sets(data), only, data)
-        fused = fuse_all(plan.methods, sets, out / "fused", FusedStore(kept / "fused"))
+        fused = fuse_all(
+            plan.methods,
+            sets,
+            out / "fused",
+            FusedStore(kept / "fused"),
+            spread=over(Workers(workers, ray)),
+        )
         results = score_all(plan, sets, fused, jobs=jobs, cache=kept / "metrics")
         _tell_problems(results)
         if not any(results.scores(method, g) for method in plan.methods for g in results.groups):
@@ -66,7 +79,7 @@ def main(
             )
         report = compile_report(results, efficiency, data.resolve().name)
         written = write_report(report, out, strips=strips)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, SpreadError) as error:
         errors.print(f"error: {error}", style="bold red", markup=False)
         raise typer.Exit(1) from error
     for section in report.sections:

@@ -1,7 +1,9 @@
 """Fuse every pair by every method, once: what was fused before with the same content is kept."""
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -9,7 +11,9 @@ import cv2
 from rich.console import Console
 from rich.progress import track
 
-from training.benchmark.identity import FusedStore, image_key, write_whole
+from amg_fuse_ros.spread import Workers
+from amg_fuse_ros.spread import spread as spread_over
+from training.benchmark.identity import ROOT, FusedStore, image_key, write_whole
 from training.benchmark.methods import CLEAN, Method
 from training.benchmark.pipeline import fuse_function
 from training.evaluate import ImageSet
@@ -18,7 +22,7 @@ from training.metrics.folder import list_images, read_image
 T = TypeVar("T")
 R = TypeVar("R")
 Spread = Callable[[Callable[[T], R], Sequence[T]], Iterator[R]]
-"""What carries out jobs: the built-in ``map``, or one that spreads them over processes or hosts.
+"""What carries out jobs: the built-in ``map``, or `over` several processes or hosts.
 
 The answers may come in any order.
 """
@@ -30,6 +34,7 @@ class FusingJob:
 
     Attributes:
         method: How.
+        set_name: Which set it is in.
         thermal: Input file.
         visible: Input file.
         key: Where the store keeps the result.
@@ -37,6 +42,7 @@ class FusingJob:
     """
 
     method: Method
+    set_name: str
     thermal: Path
     visible: Path
     key: str
@@ -106,50 +112,76 @@ def fuse_all(
     """
     results: dict[tuple[str, str], FusedSet] = {}
     jobs: list[FusingJob] = []
-    where: dict[Path, tuple[str, str, str]] = {}
     for method in methods:
         for images in sets:
             place = method.name, images.name
             if method.kind == "results":
                 if folder := _results_folder(method, images, alone=len(sets) == 1):
                     results[place] = FusedSet(folder)
-                continue
-            inputs = inputs_of(method, images)
-            if inputs is None:
-                continue
-            fused_set = results[place] = FusedSet(out / folder_name(method.name) / images.name)
-            fused_set.folder.mkdir(parents=True, exist_ok=True)
-            thermal, visible = (list_images(folder) for folder in inputs)
-            for name in sorted(thermal.keys() & visible.keys()):
-                path = fused_set.folder / f"{name}.png"
-                where[path] = (*place, name)
-                try:
-                    key = image_key(method, thermal[name], visible[name])
-                except OSError as error:
-                    fused_set.problems[name] = f"{error.filename}: {error.strerror}"
-                    path.unlink(missing_ok=True)
-                    continue
-                job = FusingJob(method, thermal[name], visible[name], key, path)
-                png = store.recall(key)
-                if png is None:
-                    jobs.append(job)
-                elif not path.is_file() or path.read_bytes() != png:
-                    write_whole(path, png)
+            elif inputs := inputs_of(method, images):
+                fused_set = FusedSet(out / folder_name(method.name) / images.name)
+                results[place] = fused_set
+                jobs += _missing(method, images.name, inputs, fused_set, store)
 
     bar = Console(stderr=True)
-    for fused in track(
-        spread(fuse_job, jobs), "fusing", total=len(jobs), console=bar, disable=not jobs
-    ):
-        *place_of, name = where[fused.job.out]
-        fused_set = results[place_of[0], place_of[1]]
-        if fused.problem:
-            fused_set.problems[name] = fused.problem
-            fused.job.out.unlink(missing_ok=True)
-        else:
-            store.keep(fused.job.key, fused.png)
-            write_whole(fused.job.out, fused.png)
-            fused_set.fresh += 1
+    with ExitStack() as stack:
+        answers = spread(fuse_job, jobs)
+        if isinstance(answers, Generator):
+            stack.callback(answers.close)  # ends the workers when this loop is left early
+        for fused in track(answers, "fusing", total=len(jobs), console=bar, disable=not jobs):
+            job = fused.job
+            fused_set = results[job.method.name, job.set_name]
+            if fused.problem:
+                fused_set.problems[job.out.stem] = fused.problem
+                job.out.unlink(missing_ok=True)
+            else:
+                store.keep(job.key, fused.png)
+                write_whole(job.out, fused.png)
+                fused_set.fresh += 1
     return results
+
+
+def _missing(
+    method: Method, set_name: str, inputs: tuple[Path, Path], fused: FusedSet, store: FusedStore
+) -> Iterator[FusingJob]:
+    """Bring what the store has to the folder of a set, and yield a job for each other pair."""
+    fused.folder.mkdir(parents=True, exist_ok=True)
+    thermal, visible = (list_images(folder) for folder in inputs)
+    for name in sorted(thermal.keys() & visible.keys()):
+        path = fused.folder / f"{name}.png"
+        pair = thermal[name].resolve(), visible[name].resolve()
+        try:
+            key = image_key(method, *pair)
+        except OSError as error:
+            fused.problems[name] = f"{error.filename}: {error.strerror}"
+            path.unlink(missing_ok=True)
+            continue
+        png = store.recall(key)
+        if png is None:
+            yield FusingJob(method, set_name, *pair, key, path)
+        elif not path.is_file() or path.read_bytes() != png:
+            write_whole(path, png)
+
+
+def over(workers: Workers) -> Spread:
+    """Carry out jobs by processes of this machine or by a Ray cluster's workers.
+
+    With Ray, data, weights and methods must lie under the same paths on every host. A worker that
+    dies costs the image it was at.
+    """
+    workers = replace(workers, code=(*workers.code, ROOT / "training"))
+
+    def carry_out(
+        function: Callable[[FusingJob], Fused], jobs: Sequence[FusingJob]
+    ) -> Iterator[Fused]:
+        for outcome in spread_over(partial(_hand_over, function), jobs, workers):
+            yield outcome.result or Fused(outcome.job, problem=outcome.error)
+
+    return carry_out
+
+
+def _hand_over(function: Callable[[FusingJob], Fused]) -> Callable[[FusingJob], Fused]:
+    return function
 
 
 def fuse_job(job: FusingJob) -> Fused:

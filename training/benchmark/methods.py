@@ -99,7 +99,7 @@ def read_plan(path: Path) -> Plan:
     _check_keys(content, {"methods", "main", "real_weather", "ablations"}, str(path))
 
     methods = tuple(
-        _read_method(entry, f"{path}: method {number}", path.parent)
+        _read_method(entry, f"{path}: method {number}", path.parent.resolve())
         for number, entry in enumerate(content["methods"], 1)
     )
     by_name = {method.name: method for method in methods}
