@@ -34,10 +34,11 @@ def test_a_restorers_multiplications_grow_with_the_image():
 
 
 def test_a_network_is_measured_with_its_parameters_time_and_memory(pair):
-    method = Method("tiny", "weights", str(shipped_weights("tiny")))
+    method = Method("tiny", "weights", str(shipped_weights("tiny")), engine="eager", device="cpu")
     measured = measure(method, *pair, (48, 40), repeats=2)
     assert measured["parameters"] == 4_933_853
     assert measured["macs"]["convolutions"] > measured["macs_fused_only"]["convolutions"]
+    assert measured["engine"] == "eager, fp32, cpu"
     low, high = measured["seconds_range"]
     assert 0 < low <= measured["seconds"] <= high
     assert measured["peak_mib"] >= measured["loaded_mib"] > 50

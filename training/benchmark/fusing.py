@@ -15,7 +15,7 @@ from amg_fuse_ros.spread import Workers
 from amg_fuse_ros.spread import spread as spread_over
 from training.benchmark.identity import ROOT, FusedStore, image_key, write_whole
 from training.benchmark.methods import CLEAN, Method
-from training.benchmark.pipeline import fuse_function
+from training.benchmark.pipeline import load
 from training.evaluate import ImageSet
 from training.metrics.folder import list_images, read_image
 
@@ -188,7 +188,7 @@ def fuse_job(job: FusingJob) -> Fused:
     """Fuse one pair; whatever goes wrong with it is told in the answer."""
     try:
         thermal, visible = read_image(job.thermal), read_image(job.visible)
-        image = fuse_function(job.method)(thermal, visible)
+        image = load(job.method)(thermal, visible)
         if image.ndim == 3:
             image = cv2.cvtColor(image, cv2.COLOR_RGB2BGR).astype("uint8")
         done, png = cv2.imencode(".png", image)

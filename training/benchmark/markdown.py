@@ -106,7 +106,8 @@ def _efficiency(report: Report, efficiency: Mapping[str, Any]) -> Iterator[str]:
     yield _row(["method", "parameters", "conv G MACs", "peak MiB", "s / image"])
     yield _rule(4)
     for name, cost in efficiency["methods"].items():
-        yield _row([name, *cost_cells(cost)])
+        engine = f" ({cost['engine']})" if cost.get("engine") else ""
+        yield _row([name + engine, *cost_cells(cost)])
     for row in report.published:
         yield _row(
             [

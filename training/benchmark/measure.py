@@ -15,7 +15,7 @@ from typing import Any
 import cv2
 
 from training.benchmark.methods import CLEAN, Method
-from training.benchmark.pipeline import fuse_function
+from training.benchmark.pipeline import load
 from training.metrics.folder import read_image
 
 MIB = 2**20
@@ -35,12 +35,12 @@ def measure(
 
     Returns:
         ``seconds`` (median) and ``seconds_range``; ``peak_mib`` of the process while it fused,
-        ``loaded_mib`` before; ``device_mib`` on a CUDA device; ``parameters``, ``macs`` and
-        ``macs_fused_only`` (each with ``convolutions`` and ``products``), ``None`` without a
-        network.
+        ``loaded_mib`` before; ``device_mib`` on a CUDA device; the ``engine`` that ran;
+        ``parameters``, ``macs`` and ``macs_fused_only`` (each with ``convolutions`` and
+        ``products``), ``None`` without a network.
     """
     pair = [cv2.resize(read_image(path), size) for path in (thermal, visible)]
-    fuse = fuse_function(method)
+    fuse = load(method)
     loaded = _resident("VmRSS")
     _forget_peak()
     fuse(*pair)
@@ -55,6 +55,7 @@ def measure(
         "peak_mib": _mib(_resident("VmHWM")),
         "loaded_mib": _mib(loaded),
         "device_mib": _device_peak(),
+        "engine": fuse.engine,
         **_network_costs(method),
     }
 

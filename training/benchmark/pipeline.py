@@ -1,6 +1,7 @@
 """A method as a function: restore the visible image where that is asked for, then fuse."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Any
 
@@ -15,8 +16,24 @@ Fuse = Callable[[Image, Image], Image]
 """Thermal and visible (H W or H W 3 RGB, uint8) to fused, the same size."""
 
 
+@dataclass(frozen=True)
+class Pipeline:
+    """A method that is loaded: call it with thermal and visible image.
+
+    ``engine`` tells what runs the network (engine, precision, device), empty without one.
+    """
+
+    fuse: Fuse
+    restore: Callable[[Image], Image] | None = None
+    engine: str = ""
+
+    def __call__(self, thermal: Image, visible: Image) -> Image:
+        """Fuse a pair (see `Fuse`)."""
+        return self.fuse(thermal, self.restore(visible) if self.restore else visible)
+
+
 @lru_cache(maxsize=2)
-def fuse_function(method: Method) -> Fuse:
+def load(method: Method) -> Pipeline:
     """Load what a method needs; the last two methods stay loaded.
 
     Raises:
@@ -24,16 +41,11 @@ def fuse_function(method: Method) -> Fuse:
         ValueError: A weights file or an option cannot be used, or the method has only results.
         EngineUnavailableError: The engine cannot run here.
     """
-    fuse = _fuse_function(method)
-    if method.restore in ("", CLEAN):
-        return fuse
-    restore = Restoration(method.restore, method.device)
-    return lambda thermal, visible: fuse(thermal, restore(visible))
-
-
-def _fuse_function(method: Method) -> Fuse:
+    restore = None
+    if method.restore not in ("", CLEAN):
+        restore = Restoration(method.restore, method.device)
     if method.kind == "baseline":
-        return partial(fuse_baseline, method.source)
+        return Pipeline(partial(fuse_baseline, method.source), restore)
     if method.kind != "weights":
         raise ValueError(f"{method.name}: has results only, it cannot be run")
     # Imported here: baselines and folders of results need no torch.
@@ -47,7 +59,8 @@ def _fuse_function(method: Method) -> Fuse:
         precision=method.precision,
         scale=1.0,
     )
-    return lambda thermal, visible: fuser.fuse(thermal, visible).image
+    engine = f"{fuser.engine.name}, {fuser.engine.precision}, {fuser.engine.device}"
+    return Pipeline(lambda thermal, visible: fuser.fuse(thermal, visible).image, restore, engine)
 
 
 class Restoration:
