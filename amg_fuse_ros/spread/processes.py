@@ -54,7 +54,7 @@ class ProcessWorker:
         try:
             self._pipe.send(job)
         except OSError as error:
-            raise self._lost() from error
+            raise self._lost(begun=False) from error
         return self._answer()
 
     def stop(self) -> None:
@@ -69,9 +69,9 @@ class ProcessWorker:
             raise self._lost() from error
         return result_of(answer)
 
-    def _lost(self) -> WorkerLostError:
+    def _lost(self, *, begun: bool = True) -> WorkerLostError:
         self._process.join()
-        return WorkerLostError(_ended(self._process.exitcode))
+        return WorkerLostError(_ended(self._process.exitcode), begun=begun)
 
 
 def answer_of(call: Callable[..., Any], *arguments: Any) -> Answer:

@@ -23,7 +23,15 @@ class SpreadError(RuntimeError):
 
 
 class WorkerLostError(Exception):
-    """A worker ended before it answered: killed, out of memory, crashed; its host gone."""
+    """A worker ended before it answered: killed, out of memory, crashed; its host gone.
+
+    Attributes:
+        begun: Whether it may have been the job; not if the worker was gone before it came.
+    """
+
+    def __init__(self, reason: str, *, begun: bool = True) -> None:
+        super().__init__(reason)
+        self.begun = begun
 
 
 class Worker(Protocol):
@@ -170,7 +178,7 @@ class Team(Generic[Job, Result]):
             try:
                 result = worker.do(task.job)
             except WorkerLostError as error:
-                task.losses += 1
+                task.losses += error.begun
                 if task.losses < TRIES and not self._stopping:
                     self._tasks.put(task)
                 else:
