@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from amg_fuse_ros.engine import Engine, EngineError, create_engine
+from amg_fuse_ros.engine.static import StaticEngine
 from amg_fuse_ros.imaging.arrays import ByteImage, FloatImage, as_rgb, as_thermal
 from amg_fuse_ros.imaging.local_mask import local_mask
 from amg_fuse_ros.imaging.thermal import GainSettings, ThermalGain
@@ -156,7 +157,12 @@ class Fuser:
         self._gain.reset()
 
     def warm_up(self) -> None:
-        """Fuse a small blank pair, so that the first real one finds everything loaded."""
+        """Fuse a small blank pair, so that the first real one finds everything loaded.
+
+        Not with engines that are built for a resolution: they wait for that of the first pair.
+        """
+        if isinstance(self.engine, StaticEngine):
+            return
         self.fuse(np.zeros((64, 64), np.uint8), np.zeros((64, 64, 3), np.uint8))
 
     def __call__(self, thermal: NDArray[Any], rgb: NDArray[Any]) -> FusedFrame:

@@ -25,6 +25,7 @@ def build_engine(
     """Build an engine (auto: all that can run here), check its picture, remember its speed."""
     from amg_fuse_ros import verification
     from amg_fuse_ros.engine import choice, create_engine
+    from amg_fuse_ros.engine.static import padded
     from amg_fuse_ros.network import load_weights
     from amg_fuse_ros.resolution import Resolution
     from amg_fuse_ros.scenes import sample_pairs
@@ -53,8 +54,7 @@ def build_engine(
     where = create_engine(load_weights(path), "eager", device).device
     choice.remember(network, where, verification.measurements(verdicts, width, height))
     refused = [v for v in verdicts if v.problem is not None and (v.engine, v.precision) in kinds]
-    found = choice.choices(network, where).values()
-    for taken in list(found)[-1:]:
+    if taken := choice.choices(network, where).get((padded(height), padded(width))):
         typer.echo(f"auto takes {taken.engine} {taken.precision}: {taken.why}")
     if refused:
         raise typer.Exit(1)

@@ -34,19 +34,26 @@ def info(
             typer.echo(line)
         return
     from amg_fuse_ros import verification
+    from amg_fuse_ros.engine import choice, create_engine
     from amg_fuse_ros.network import load_weights
     from amg_fuse_ros.weights import shipped_weights
 
     path = weights or shipped_weights()
+    pairs = _pairs(thermal, rgb, resolution)
     verdicts = verification.verify(
         lambda: load_weights(path),
-        _pairs(thermal, rgb, resolution),
+        pairs,
         verification.available(load_weights(path), device),
         device=device,
         progress=lambda line: say("bold", "verifying:", line),
     )
     for verdict in verdicts:
         typer.echo(str(verdict))
+    sizes = {color.shape[1::-1] for _, color in pairs}
+    if len(sizes) == 1:
+        where = create_engine(load_weights(path), "eager", device).device
+        found = verification.measurements(verdicts, *sizes.pop())
+        choice.remember(load_weights(path), where, found)
     if any(verdict.problem for verdict in verdicts):
         raise typer.Exit(1)
 

@@ -27,6 +27,7 @@ from amg_fuse_ros.ros.image_messages import (
     to_rgb,
     to_thermal,
 )
+from amg_fuse_ros.ros.library_log import forward_library_log
 from amg_fuse_ros.ros.subscriptions import subscribe_newest
 from amg_fuse_ros.ros.synchronizer import SYNCHRONIZER, PairSynchronizer, make_synchronizer
 from amg_fuse_ros.ros.worker import LatestWorker
@@ -170,6 +171,7 @@ class FusionNode(LifecycleNode):
     def _make_fuser(self) -> "Fuser":
         self.get_logger().info("loading the network ...")
         began = monotonic()
+        forward_library_log(self.get_logger())
         from amg_fuse_ros.fusion import Fuser  # torch takes seconds to import
 
         s = self._settings
