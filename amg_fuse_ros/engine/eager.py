@@ -1,4 +1,4 @@
-"""PyTorch as it is: needs nothing but torch, runs on the CPU and on CUDA devices."""
+"""Runs here without any build: compiled kernels on the CPU, PyTorch as it is on CUDA devices."""
 
 import contextlib
 from contextlib import AbstractContextManager
@@ -8,6 +8,7 @@ import torch
 
 from amg_fuse_ros.engine.base import EngineUnavailableError, FloatImage
 from amg_fuse_ros.network import AMGFuse
+from amg_fuse_ros.network.inference import is_available
 
 PRECISIONS = ("fp32", "bf16", "fp16", "fp64")
 
@@ -15,10 +16,12 @@ _AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 class EagerEngine:
-    """Runs the network operation by operation.
+    """Runs the network step by step.
 
-    bf16 and fp16 mean mixed precision: convolutions and products in the short type, sums and
-    exponentials in float32. fp64 is for verification.
+    On the CPU fp32 and fp64 run in the formulation that is made for it, where numba is installed;
+    everything else runs the readable modules in torch. bf16 and fp16 mean mixed precision:
+    convolutions and products in the short type, sums and exponentials in float32. fp64 is for
+    verification.
     """
 
     name = "eager"
@@ -37,13 +40,20 @@ class EagerEngine:
         self._network = network.eval().to(self._device, dtype)
         self._network.to(memory_format=torch.channels_last)
         self._dtype = dtype
+        self._fuse = self._network.fuse
+        if self._device.type == "cpu" and self.precision not in _AUTOCAST and is_available():
+            from amg_fuse_ros.network.inference.fast_network import FastNetwork
+
+            self._fuse = FastNetwork(
+                self._network, np.float64 if self.precision == "fp64" else np.float32
+            ).fuse
 
     def fuse(self, visible: FloatImage, thermal: FloatImage) -> FloatImage:
         """Fuse one pair; see :class:`amg_fuse_ros.engine.Engine`."""
         with torch.inference_mode(), self._mixed_precision():
             vi = torch.from_numpy(np.ascontiguousarray(visible)).to(self._device, self._dtype)
             ir = torch.from_numpy(np.ascontiguousarray(thermal)).to(self._device, self._dtype)
-            fused = self._network.fuse(vi.permute(2, 0, 1)[None], ir[None, None])[0]
+            fused = self._fuse(vi.permute(2, 0, 1)[None], ir[None, None])[0]
             image = fused.float().clamp(0, 1).permute(1, 2, 0).contiguous()
             result: FloatImage = image.cpu().numpy()
         return result

@@ -3,7 +3,8 @@
 The histogram blocks sort long rows (N = H W). On the CPU a radix sort of key-index pairs is about
 ten times as fast as ``torch.sort`` there; it gives exactly what ``torch.sort(stable=True)`` gives:
 equal values (0.0 and -0.0 among them) keep their order, NaN come last. Where numba is not
-installed, for other types than float32 and on other devices, ``torch.sort`` does the work.
+installed, for other types than float32 and float64 and on other devices, ``torch.sort`` does the
+work.
 """
 
 import importlib.util
@@ -15,10 +16,14 @@ from amg_fuse_ros.network.threads import in_parallel
 
 _HAS_NUMBA = importlib.util.find_spec("numba") is not None
 
+_BITS = {torch.float32: "uint32", torch.float64: "uint64"}
+"""Types that the radix sort takes, and what their bits are read as."""
+
 
 @torch.library.custom_op("amg_fuse::stable_sort", mutates_args=())
 def _stable_sort(x: Tensor) -> tuple[Tensor, Tensor]:
-    if not _HAS_NUMBA or x.device.type != "cpu" or x.dtype != torch.float32 or x.numel() == 0:
+    bits = _BITS.get(x.dtype)
+    if not _HAS_NUMBA or x.device.type != "cpu" or bits is None or x.numel() == 0:
         values, indices = torch.sort(x, dim=-1, stable=True)
         return values, indices
     from amg_fuse_ros.network.radix_sort import argsort_rows
@@ -27,7 +32,7 @@ def _stable_sort(x: Tensor) -> tuple[Tensor, Tensor]:
     values = torch.empty_like(rows)
     indices = torch.empty(rows.shape, dtype=torch.int64)
     arrays = (
-        rows.view(torch.int32).numpy().view("uint32"),
+        rows.numpy().view(bits),
         rows.numpy(),
         values.numpy(),
         indices.numpy(),

@@ -29,6 +29,27 @@ def in_parallel(count: int, work: Callable[[slice], object]) -> None:
         other.result()
 
 
+def in_steps(count: int, step: int, work: Callable[[int, int, int], object]) -> None:
+    """Cut ``range(count)`` into pieces of ``step``, which torch's threads take one by one.
+
+    ``work`` is called with the number of the thread (0 for this one), and the first and the last
+    (exclusive) of the piece. Which thread takes which piece is left to chance: what ``work`` does
+    must not depend on it.
+    """
+    starts = range(0, count, step)
+    threads = max(1, min(torch.get_num_threads(), len(starts)))
+    waiting = iter(starts)  # taking the next one is atomic
+
+    def take(thread: int) -> None:
+        for first in waiting:
+            work(thread, first, min(first + step, count))
+
+    others = [_pool(threads - 1).submit(take, i) for i in range(1, threads)]
+    take(0)
+    for other in others:
+        other.result()
+
+
 @cache
 def _pool(threads: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(threads, thread_name_prefix="amg_fuse")

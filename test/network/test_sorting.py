@@ -29,6 +29,13 @@ def assert_sorts_like_torch(x: torch.Tensor, dim: int = -1) -> None:
 )
 def test_any_floats_in_any_shape_sort_like_torch(array):
     assert_sorts_like_torch(torch.from_numpy(array))
+    assert_sorts_like_torch(torch.from_numpy(array).double())
+
+
+@settings(max_examples=50, deadline=None)
+@given(hnp.arrays("float64", st.integers(1, 40), elements=st.floats(width=64)))
+def test_any_doubles_sort_like_torch(array):
+    assert_sorts_like_torch(torch.from_numpy(array))
 
 
 @pytest.mark.parametrize("length", [1, 2, 255, 4095, 4096, 70_001])
@@ -38,6 +45,7 @@ def test_rows_of_any_length_with_many_ties_sort_like_torch(length):
     x[1] = (x[1] * 3).round()
     x[2, : len(SPECIAL)] = torch.tensor(SPECIAL)[:length]
     assert_sorts_like_torch(x)
+    assert_sorts_like_torch(x.double())
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
