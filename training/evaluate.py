@@ -12,36 +12,31 @@ import logging
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-import cv2
-import numpy as np
-import numpy.typing as npt
 from rich import box
 from rich.console import Console
-from rich.progress import track
 from rich.table import Table
 
+from amg_fuse_ros.offline.recipe import PAIRS_EACH, Recipe, choose_workers
+from amg_fuse_ros.offline.recordings import RGB_NAMES, THERMAL_NAMES
+from amg_fuse_ros.spread import SpreadError, Workers
 from training.baselines import BASELINES, fuse_baseline
+from training.fuse_sets import Fuse, fuse_sets
 from training.metrics import METRICS
 from training.metrics.folder import (
+    TRAVELLING,
     ImageScore,
     default_cache,
     list_images,
     mean_scores,
-    read_image,
     score_folders,
 )
 
-THERMAL_NAMES = ("ir", "thermal", "infrared")
-VISIBLE_NAMES = ("vi", "visible", "vis", "rgb")
 REFERENCES = ("clean", "inputs", "both")
-
-Image = npt.NDArray[np.uint8]
-Fuse = Callable[[Image, Image], Image]
-"""Thermal and visible (H W or H W 3 RGB, uint8) to fused, the same size."""
 
 logger = logging.getLogger(__name__)
 
@@ -98,36 +93,13 @@ def _image_set(folder: Path) -> ImageSet | None:
     def first(names: Sequence[str], prefix: str = "") -> Path | None:
         return next((p for name in names if (p := folder / f"{prefix}{name}").is_dir()), None)
 
-    thermal, visible = first(THERMAL_NAMES), first(VISIBLE_NAMES)
+    thermal, visible = first(THERMAL_NAMES), first(RGB_NAMES)
     if thermal is None or visible is None:
         return None
-    clean = first(THERMAL_NAMES, "clean_"), first(VISIBLE_NAMES, "clean_")
+    clean = first(THERMAL_NAMES, "clean_"), first(RGB_NAMES, "clean_")
     if (clean[0] is None) != (clean[1] is None):
         raise FileNotFoundError(f"{folder}: expected clean_ir/ and clean_vi/ both, found one")
     return ImageSet(folder.resolve().name, thermal, visible, *clean)
-
-
-def fuse_set(fuse: Fuse, images: ImageSet, out: Path) -> dict[str, str]:
-    """Fuse every pair of a set into PNG files in ``out``.
-
-    Returns:
-        What went wrong, by image name; the others are written.
-    """
-    out.mkdir(parents=True, exist_ok=True)
-    thermal, visible = list_images(images.thermal), list_images(images.visible)
-    problems = {}
-    names = sorted(thermal.keys() & visible.keys())
-    for name in track(names, f"fusing {images.name}", console=Console(stderr=True)):
-        try:
-            fused = fuse(read_image(thermal[name]), read_image(visible[name]))
-        except ValueError as error:
-            problems[name] = str(error)
-            continue
-        if fused.ndim == 3:
-            fused = cv2.cvtColor(fused, cv2.COLOR_RGB2BGR)
-        if not cv2.imwrite(str(out / f"{name}.png"), fused):
-            raise OSError(f"{out / name}.png: cannot be written")
-    return problems
 
 
 def evaluate(
@@ -137,6 +109,7 @@ def evaluate(
     reference: str = "clean",
     jobs: int | None = None,
     cache: Path | None = None,
+    ray: str = "",
 ) -> list[Evaluation]:
     """Score the results for each set against the references asked for.
 
@@ -146,6 +119,7 @@ def evaluate(
         reference: One of `REFERENCES`.
         jobs: Worker processes; all cores by default.
         cache: Folder that keeps scores by content.
+        ray: Ray cluster that scores instead of processes here.
 
     Raises:
         FileNotFoundError: There are no results for any set.
@@ -165,7 +139,8 @@ def evaluate(
             f"{results}: expected results in subfolders named like the sets "
             f"({', '.join(images.name for images in sets)}), found none"
         )
-    tables = score_folders([folders for _, _, folders in wanted], jobs=jobs, cache=cache)
+    folders = [paths for _, _, paths in wanted]
+    tables = score_folders(folders, jobs=jobs, cache=cache, ray=ray)
     return [
         Evaluation(name, kind, rows) for (name, kind, _), rows in zip(wanted, tables, strict=True)
     ]
@@ -255,6 +230,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--out", type=Path, metavar="DIR", help="scores.csv, summary.json, fused/")
     parser.add_argument("--jobs", type=int, metavar="N", help="worker processes (all cores)")
+    parser.add_argument("--ray", default="", metavar="ADDRESS", help="a Ray cluster, auto or local")
     parser.add_argument("--cache", type=Path, metavar="DIR", help=f"instead of {default_cache()}")
     return parser
 
@@ -264,9 +240,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     errors = Console(stderr=True)
     try:
-        with tempfile.TemporaryDirectory() as scratch:
+        with tempfile.TemporaryDirectory() as scratch, _cluster(options.ray):
             method, evaluations = _run(options, Path(scratch))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, SpreadError) as error:
         errors.print(f"error: {error}", style="bold red", markup=False, soft_wrap=True)
         return 1
     if options.out:
@@ -279,38 +255,54 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0 if any(not row.problem for e in evaluations for row in e.rows) else 1
 
 
+def _cluster(address: str) -> AbstractContextManager[object]:
+    """One connection for fusing and scoring; they find it there."""
+    if not address:
+        return nullcontext()
+    from amg_fuse_ros.spread.ray_cluster import connected
+
+    return connected(address, TRAVELLING)
+
+
 def _run(options: argparse.Namespace, scratch: Path) -> tuple[str, list[Evaluation]]:
     sets = find_sets(options.data)
-    results, method, problems = options.results, str(options.results), {}
+    results, method = options.results, str(options.results)
+    problems: Mapping[str, Mapping[str, str]] = {}
     if results is None:
         results = (options.out or scratch) / "fused"
-        method, fuse = _method(options)
-        for images in sets:
-            problems[images.name] = fuse_set(fuse, images, results / images.name)
+        if options.method:
+            method, card = options.method, None
+            prepare: Callable[[], Fuse] = partial(_baseline, options.method)
+            workers = Workers(options.jobs or 0 if options.ray else 1, options.ray)
+        else:
+            recipe = Recipe(options.weights, engine=options.engine)
+            method = f"{options.weights or 'shipped weights'} ({options.engine})"
+            prepare, card = partial(_network, recipe), recipe.card()
+            pairs = sum(len(list_images(images.thermal)) for images in sets)
+            asked = Workers(options.jobs or 0, options.ray)
+            workers = choose_workers(asked, recipe, pairs // PAIRS_EACH)
+        workers = replace(workers, code=TRAVELLING)
+        problems = fuse_sets(prepare, sets, results, workers=workers, card=card)
     cache = options.cache or default_cache()
     evaluations = evaluate(
-        sets, results, reference=options.reference, jobs=options.jobs, cache=cache
+        sets, results, reference=options.reference, jobs=options.jobs, cache=cache, ray=options.ray
     )
     return method, [_with_problems(e, problems.get(e.set_name, {})) for e in evaluations]
 
 
-def _method(options: argparse.Namespace) -> tuple[str, Fuse]:
-    if options.method:
-        return options.method, partial(fuse_baseline, options.method)
-    return _network(options.weights, options.engine)
+def _baseline(method: str) -> Fuse:
+    return partial(fuse_baseline, method)
 
 
-def _network(weights: str, engine: str) -> tuple[str, Fuse]:
+def _network(recipe: Recipe) -> Fuse:
     # Imported here: baselines and folders of results need no torch.
     from amg_fuse_ros.engine import EngineUnavailableError
-    from amg_fuse_ros.fusion import Fuser
 
     try:
-        fuser = Fuser.from_options(weights=weights, engine=engine, scale=1.0)
+        fuser = recipe.make()
     except EngineUnavailableError as error:
-        raise ValueError(f"engine {engine}: {error}") from error
-    name = f"{weights or 'shipped weights'} ({fuser.engine.name})"
-    return name, lambda thermal, visible: fuser.fuse(thermal, visible).image
+        raise ValueError(f"engine {recipe.engine}: {error}") from error
+    return lambda thermal, visible: fuser.fuse(thermal, visible).image
 
 
 def _with_problems(evaluation: Evaluation, problems: Mapping[str, str]) -> Evaluation:

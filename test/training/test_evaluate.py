@@ -263,3 +263,35 @@ def test_the_weather_pairs_score_as_in_the_shared_table_of_methods(
     means = json.loads((tmp_path / "out" / "summary.json").read_text())["means"][-1]
     assert (means["set"], means["reference"], means["images"]) == ("all", "clean", 6)
     assert [means[key] for key in METRICS] == pytest.approx(PEERS[method], abs=6e-4)
+
+
+def test_what_was_fused_with_the_same_weights_is_kept_and_the_rest_is_fused_anew(
+    tmp_path, evaluate, random_weights
+):
+    write_set(tmp_path / "data")
+    options = "--weights", random_weights, "--engine", "eager", "--out", tmp_path / "out"
+    evaluate(*options)
+    kept, removed = (tmp_path / "out" / "fused" / "data" / f"{name}.png" for name in "ab")
+    before = kept.stat().st_mtime_ns
+    removed.unlink()
+    assert evaluate(*options)[0] == 0
+    assert removed.exists()
+    assert kept.stat().st_mtime_ns == before
+    save_weights(AMGFuse.from_size("tiny"), tmp_path / "other.safetensors", {})
+    evaluate("--weights", tmp_path / "other.safetensors", *options[2:])
+    assert kept.stat().st_mtime_ns != before
+
+
+@pytest.mark.timeout(120)
+def test_a_ray_cluster_fuses_and_scores_as_this_machine_does(tmp_path, evaluate):
+    pytest.importorskip("ray", reason="ray is not installed: pip install ray")
+    write_set(tmp_path / "data")
+    (tmp_path / "data" / "vi" / "b.png").write_bytes(b"no image")
+    evaluate("--method", "laplacian", "--out", tmp_path / "here")
+    status, _, errors = evaluate(
+        *("--method", "laplacian", "--out", tmp_path / "ray"),
+        *("--ray", "local", "--cache", tmp_path / "another"),
+    )
+    assert status == 0
+    assert "skipped data/b" in errors
+    assert lines_of(tmp_path / "ray") == lines_of(tmp_path / "here")

@@ -2,10 +2,10 @@
 
 import hashlib
 import json
-import multiprocessing
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import cache as remember
 from pathlib import Path
@@ -16,6 +16,7 @@ import numpy.typing as npt
 from rich.console import Console
 from rich.progress import track
 
+from amg_fuse_ros.spread import Workers, cores, spread
 from training.metrics import METRICS, score
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"})
@@ -43,6 +44,7 @@ def score_folder(
     *,
     jobs: int | None = None,
     cache: Path | None = None,
+    ray: str = "",
 ) -> list[ImageScore]:
     """Score every pair that has a result of the same name (extensions may differ).
 
@@ -56,6 +58,8 @@ def score_folder(
         results_dir: Fused images; those without a pair are passed over.
         jobs: Worker processes; all cores by default.
         cache: Folder that keeps the scores; ``None`` keeps nothing.
+        ray: Ray cluster that does it instead, see :class:`amg_fuse_ros.spread.Workers`; ``jobs``
+            are its workers then.
 
     Returns:
         One row for each name in the two source folders, sorted. Unreadable, missing or
@@ -64,8 +68,10 @@ def score_folder(
     Raises:
         FileNotFoundError: A folder does not exist.
         ValueError: A folder holds two images of one name.
+        SpreadError: The cluster is not there, or no worker can be kept alive.
     """
-    return score_folders([(thermal_dir, visible_dir, results_dir)], jobs=jobs, cache=cache)[0]
+    folders = [(thermal_dir, visible_dir, results_dir)]
+    return score_folders(folders, jobs=jobs, cache=cache, ray=ray)[0]
 
 
 def score_folders(
@@ -73,6 +79,7 @@ def score_folders(
     *,
     jobs: int | None = None,
     cache: Path | None = None,
+    ray: str = "",
 ) -> list[list[ImageScore]]:
     """Score several (thermal, visible, results) folders at once, one list of rows for each.
 
@@ -91,7 +98,8 @@ def score_folders(
             else:
                 triples[number, name] = [found[name] for found in files]
 
-    for (number, name), outcome in _outcomes(triples, jobs or _cores(), cache):
+    workers = Workers(jobs or 0 if ray else jobs or cores(), ray, code=TRAVELLING)
+    for (number, name), outcome in _outcomes(triples, workers, cache):
         if isinstance(outcome, str):
             tables[number][name] = ImageScore(name, problem=outcome)
         else:
@@ -158,6 +166,9 @@ def default_cache() -> Path:
     return Path(base) / "amg_fuse_ros" / "metrics"
 
 
+TRAVELLING = (Path(__file__).resolve().parents[1],)
+"""Code that goes to a Ray cluster's workers beside the installed package: `training`."""
+
 _Place = tuple[int, str]
 """Which of the folders, and the image's name in it."""
 
@@ -166,13 +177,13 @@ _Outcome = dict[str, float] | str
 
 
 def _outcomes(
-    triples: Mapping[_Place, Sequence[Path]], jobs: int, cache: Path | None
+    triples: Mapping[_Place, Sequence[Path]], workers: Workers, cache: Path | None
 ) -> Iterator[tuple[_Place, _Outcome]]:
     """Yield each triple's outcome, from the cache where it is known, in no certain order."""
     kept: dict[_Place, Path] = {}
     if cache is not None:
         cache.mkdir(parents=True, exist_ok=True)
-        with ThreadPoolExecutor(jobs) as pool:
+        with ThreadPoolExecutor(cores()) as pool:
             keys = pool.map(_content_key, triples.values())
             for place, key in zip(triples, keys, strict=True):
                 if key:
@@ -184,7 +195,7 @@ def _outcomes(
             fresh[place] = paths
         else:
             yield place, scores
-    computed = _compute(fresh, min(jobs, len(fresh)))
+    computed = _compute(fresh, workers)
     bar = Console(stderr=True)
     for place, outcome in track(
         computed, "scoring", total=len(fresh), console=bar, disable=not fresh
@@ -195,23 +206,23 @@ def _outcomes(
 
 
 def _compute(
-    triples: Mapping[_Place, Sequence[Path]], jobs: int
+    triples: Mapping[_Place, Sequence[Path]], workers: Workers
 ) -> Iterator[tuple[_Place, _Outcome]]:
-    if jobs <= 1:
-        for place, paths in triples.items():
-            yield place, _score_files(paths)
-        return
-    # Spawned, not forked: the caller may have run a network, and forked OpenMP pools hang.
-    pool = ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), cv2.setNumThreads, (1,))
-    try:
-        futures = {pool.submit(_score_files, paths): place for place, paths in triples.items()}
-        for future in as_completed(futures):
-            yield futures[future], future.result()
-    finally:
-        pool.shutdown(cancel_futures=True)
+    if not workers.ray:  # a single image is not worth a process
+        workers = Workers(min(workers.count, len(triples)))
+    with closing(spread(_prepare_scoring, list(triples.items()), workers)) as outcomes:
+        for outcome in outcomes:
+            place, paths = outcome.job
+            lost = f"{paths[-1]}: {outcome.error}"
+            yield place, lost if outcome.result is None else outcome.result
 
 
-def _score_files(paths: Sequence[Path]) -> _Outcome:
+def _prepare_scoring() -> Callable[[tuple[_Place, Sequence[Path]]], _Outcome]:
+    return _score_files
+
+
+def _score_files(job: tuple[_Place, Sequence[Path]]) -> _Outcome:
+    _, paths = job
     try:
         return score(*(read_image(path) for path in paths))
     except ValueError as error:
@@ -251,7 +262,3 @@ def _keep(path: Path, scores: Mapping[str, float]) -> None:
     partial = path.with_suffix(f".{os.getpid()}")
     partial.write_text(json.dumps(scores))
     partial.replace(path)
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
