@@ -178,6 +178,8 @@ def test_results_of_others_are_found_by_set_or_for_the_only_set_in_their_folder(
     theirs.mkdir()
     method = Method("theirs", "results", str(theirs))
     image_set(tmp_path / "data" / "rain")
+    assert not fuse(method)
+    cv2.imwrite(str(theirs / "a.png"), np.zeros((48, 64), np.uint8))
     assert fuse(method)["theirs", "rain"].folder == theirs
     image_set(tmp_path / "data" / "snow")
     (theirs / "snow").mkdir()

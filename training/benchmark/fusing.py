@@ -214,4 +214,4 @@ def _results_folder(method: Method, images: ImageSet, *, alone: bool) -> Path | 
     folder = Path(method.source) / images.name
     if folder.is_dir():
         return folder
-    return Path(method.source) if alone else None
+    return Path(method.source) if alone and list_images(Path(method.source)) else None
