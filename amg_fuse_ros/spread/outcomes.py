@@ -102,8 +102,10 @@ def team_of(
         SpreadError: Ray or its cluster is not there.
     """
     if not workers.ray:
-        count = min(workers.count or cores(), at_most)
-        threads = max(1, cores() // count)
+        asked = workers.count or cores()
+        # Whatever is left to do: other threads round otherwise, and a run that goes on should not.
+        threads = max(1, cores() // asked)
+        count = min(asked, at_most)
         with Team[Job, Result](lambda _: ProcessWorker(prepare, threads), count) as team:
             yield team
         return
@@ -112,10 +114,11 @@ def team_of(
     with connected(workers.ray, workers.code) as ray:
         there = ray.cluster_resources()
         cpus, gpus = int(there.get("CPU", 1)), int(there.get("GPU", 0)) if workers.gpus else 0
-        count = min(workers.count or gpus or cpus, at_most)
+        asked = workers.count or gpus or cpus
+        count = min(asked, at_most)
         # No worker can be placed that asks for more than a host has.
         smallest = min((int(node["Resources"].get("CPU", 0)) or cpus) for node in ray.nodes())
-        threads = max(1, min(cpus // count, smallest))
+        threads = max(1, min(cpus // asked, smallest))
         share = math.floor(1000 * min(1.0, gpus / count)) / 1000
         with Team[Job, Result](lambda _: RayWorker(ray, prepare, threads, share), count) as team:
             yield team
