@@ -20,6 +20,8 @@ WIDTH = 360
 """Of a panel, in pixels; its height follows the image."""
 CROP_SHARE = 0.3
 """Of the width and height, shown enlarged below each panel."""
+DETAIL = 6.0
+"""Detail is what a Gaussian of this sigma takes away, in pixels."""
 QUALITY = 78
 
 _THERMAL_COLOR = np.array([213, 94, 0], np.float32)
@@ -119,7 +121,8 @@ def picture_scene(
             if image.shape[:2] == size:
                 source = clean if method.restore == "@clean" and clean is not None else visible
                 shown[method] = _for_people(image, source, method)
-    window = _where_they_differ([_grey(thermal), *map(_grey, shown.values())])
+    compared = [thermal, visible, *shown.values()]
+    window = _where_they_differ([_grey(image) for image in compared])
 
     where = f"{files.images.name}, {name}"
     panels = [_panel("thermal", f"Thermal image of {where}", thermal, "input", window)]
@@ -148,10 +151,14 @@ def _for_people(image: Image, visible: Image, method: Method) -> Image:
 
 
 def _where_they_differ(images: Sequence[Image]) -> tuple[slice, slice]:
-    """The window in which the panels differ most: there is something to see."""
+    """The window in whose details the panels differ most: there is something to see.
+
+    Details only: under haze they differ most in brightness, where there is nothing at all.
+    """
     height, width = images[0].shape
     h, w = max(1, round(height * CROP_SHARE)), max(1, round(width * CROP_SHARE))
-    spread = np.std([image.astype(np.float32) for image in images], axis=0)
+    floats = [image.astype(np.float32) for image in images]
+    spread = np.std([image - cv2.GaussianBlur(image, (0, 0), DETAIL) for image in floats], axis=0)
     mean = cv2.blur(spread, (w, h), anchor=(0, 0), borderType=cv2.BORDER_REFLECT)
     inside = mean[: height - h + 1, : width - w + 1]
     y, x = np.unravel_index(int(inside.argmax()), inside.shape)
