@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from amg_fuse_ros.offline import Recipe
     from amg_fuse_ros.spread import Workers
 
-ROOTS = "Folders with recordings at any depth (thermal/ + rgb/, or ir/ + vi/); resumes."
+ROOTS = "Folders with recordings at any depth (thermal/ + rgb/, or ir/ + vi/)."
 
 
 def fuse(

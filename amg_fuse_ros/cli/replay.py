@@ -28,9 +28,7 @@ if TYPE_CHECKING:
 def replay(
     bag: Annotated[
         list[Path],
-        typer.Argument(
-            help="rosbag2 to fuse: sqlite3 or mcap; several or folders of them: resumes."
-        ),
+        typer.Argument(help="rosbag2 to fuse: sqlite3 or mcap; or several, or folders of them."),
     ],
     out: Annotated[
         Path, typer.Option(help="Bag folder to create (mcap); of several, a folder for them.")

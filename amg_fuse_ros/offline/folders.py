@@ -121,7 +121,8 @@ def fuse_folders(
                 recording = owners.pop(image)
                 made_of = recording.inputs.pop(image)
                 if outcome.result is None:
-                    image.unlink(missing_ok=True)  # of an earlier run, and not of these inputs
+                    for path in outcome.job.outputs:  # of an earlier run, not of these inputs
+                        path.unlink(missing_ok=True)
                     night.problems.append(outcome.error)
                 else:
                     night.fused += 1

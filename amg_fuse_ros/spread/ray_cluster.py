@@ -66,8 +66,8 @@ def connected(address: str, code: tuple[Path, ...] = ()) -> Iterator[ModuleType]
         )
     except Exception as error:  # ConnectionError, RuntimeError, ValueError, gRPC's own
         raise SpreadError(
-            f"no Ray cluster at {address!r}: {error}. Start one with `ray start --head`, name its "
-            "address (HOST:6379), or take --ray local"
+            f"no Ray cluster at {address!r}: {_first_line(error)} Start one with "
+            "`ray start --head`, name its address (HOST:6379), or take --ray local"
         ) from error
     try:
         yield ray
@@ -131,3 +131,7 @@ class _Actor:
 
     def do(self, job: Any) -> Answer:
         return answer_of(self._made[1], job)
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
