@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from amg_fuse_ros.benchmark.candidates import PLAIN, Candidate, Case
+from amg_fuse_ros.benchmark.candidates import EXACT, PLAIN, Candidate, Case
 from amg_fuse_ros.benchmark.memory import peak_mb, resident_mb
 from amg_fuse_ros.engine import EngineError
 from amg_fuse_ros.resolution import Resolution
@@ -42,12 +42,13 @@ class Told(NamedTuple):
     peak_mb: float
 
 
-def _plain_environment() -> dict[str, str | None]:
-    # What torch finds in a process that nobody has tuned: GNU OpenMP's own spin, glibc's malloc.
-    return {
-        "GOMP_SPINCOUNT": None,
-        **{name: None for name in os.environ if name.startswith("MALLOC_")},
-    }
+def _environment_of(candidate: Candidate) -> dict[str, str | None]:
+    if candidate == PLAIN:
+        # What torch finds in a process that nobody has tuned: OpenMP's own spin, glibc's malloc.
+        tuned = (name for name in os.environ if name.startswith("MALLOC_"))
+        return {"GOMP_SPINCOUNT": None, **dict.fromkeys(tuned)}
+    # Float64 is not timed, and threads that spin for each other take minutes on a busy machine.
+    return {"GOMP_SPINCOUNT": "0"} if candidate == EXACT else {}
 
 
 @contextmanager
@@ -78,7 +79,7 @@ class Worker:
         context = multiprocessing.get_context("spawn")
         self._orders, theirs = context.Pipe()
         self._process = context.Process(target=serve, args=(candidate, case, theirs), daemon=True)
-        with _environment(_plain_environment() if candidate == PLAIN else {}):
+        with _environment(_environment_of(candidate)):
             self._process.start()
         theirs.close()
 

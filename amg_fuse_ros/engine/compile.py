@@ -81,7 +81,10 @@ class CompileEngine(StaticEngine):
             torch.cuda.current_stream(self._where).synchronize()
             return result
 
-        with told(f"compiling for {width}x{height} (a minute or two, later starts are quicker)"):
-            for _ in range(3 if on_gpu else 1):  # CUDA graphs are recorded by the second run
-                run(*pair)
+        what = f"compiling for {width}x{height} (a minute or two, later starts are quicker)"
+        # In inference mode, as later: compiled code is tied to it. CUDA graphs are recorded by
+        # the second run.
+        with told(what), torch.inference_mode():
+            for _ in range(3 if on_gpu else 1):
+                run(*(x.clone() for x in pair))
         return run

@@ -78,7 +78,9 @@ class StaticEngine:
         """What runs this resolution, loaded or built now if need be; sides are multiples of 8."""
         size = (height, width)
         if size not in self._built:
-            self._built[size] = self.build(height, width)
+            # Exporters want plain tensors, and fuse() is in inference mode.
+            with torch.inference_mode(False), torch.no_grad():
+                self._built[size] = self.build(height, width)
             if len(self._built) > KEPT_RESOLUTIONS:
                 self._built.popitem(last=False)
         self._built.move_to_end(size)
