@@ -130,8 +130,8 @@ class FastNetwork:
             self._blocks(x[2], blocks, f, level)
             deep = [x[0], x[1], f]
             exchange(deep, self._exchange[6 - level], space, level, fused_only=level == 0)
-        refined = space.planes("x f", 0, 2 * c)
-        self._blocks(deep[2], self._refinement, refined, 0)
+        refined = deep[0]  # the sources' features are not needed any more
+        self._blocks(deep[2], self._refinement, refined, 0, spare=deep[1])
         image = space.planes("image", 0, 3)
         self._convolve(refined, self._output, image, 0)
         return content(image, space.width).copy()
@@ -139,7 +139,9 @@ class FastNetwork:
     def _embedded(self, stream: int, image: Array) -> Array:
         padded = self._space.planes("image", 0, 3)[: len(image)]
         content(padded, self._space.width)[:] = image
-        x = self._space.planes(f"x {_STREAMS[stream]}", 0, self._size.dim)
+        # The decoder's half of this is free until the decoder.
+        x = self._space.planes(f"joined {_STREAMS[stream]}", 0, 2 * self._size.dim)
+        x = x[: self._size.dim]
         self._convolve(padded, self._embed[stream], x, 0)
         return x
 
@@ -153,10 +155,18 @@ class FastNetwork:
         self._convolve(x, block.first, inner, level, clamp=True)
         self._convolve(inner, block.second, y, level, residual=x, clamp=True)
 
-    def _blocks(self, x: Array, blocks: Sequence[Histogram], y: Array, level: int) -> None:
+    def _blocks(
+        self,
+        x: Array,
+        blocks: Sequence[Histogram],
+        y: Array,
+        level: int,
+        spare: Array | None = None,
+    ) -> None:
         """Histogram transformer blocks, from ``x`` (overwritten) to ``y``."""
         # Each block needs another place for its result; the last one's is y.
-        spare = self._space.planes("spare", level, len(x)) if len(blocks) > 1 else x
+        if spare is None:
+            spare = self._space.planes("spare", level, len(x)) if len(blocks) > 1 else x
         for i, block in enumerate(blocks):
             target = y if (len(blocks) - 1 - i) % 2 == 0 else spare
             add_histogram_attention(x, block.attention, block.heads, self._space, level)
