@@ -47,15 +47,20 @@ class Verdict:
 
 
 def available(network: AMGFuse, device: str = "auto") -> list[tuple[str, str]]:
-    """Engine and precision of all that can run here, eager fp32 first."""
+    """Engine and precision of all that can run here, eager fp32 first.
+
+    ``compile`` is left out on the CPU: there it takes minutes to build and is slower than eager.
+    Name it to try it nevertheless.
+    """
     found = []
     for engine in ENGINES:
         for precision in PRECISIONS:
             try:
-                create_engine(network, engine, device, precision)
+                made = create_engine(network, engine, device, precision)
             except EngineUnavailableError:
                 continue
-            found.append((engine, precision))
+            if (engine, made.device) != ("compile", "cpu"):
+                found.append((engine, precision))
     return found
 
 

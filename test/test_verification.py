@@ -79,6 +79,7 @@ def test_what_can_run_here_begins_with_eager():
     assert found[:2] == [("eager", "fp32"), ("eager", "bf16")]
     installed = all(importlib.util.find_spec(m) for m in ("openvino", "onnx", "onnxscript"))
     assert (("openvino", "fp32") in found) == installed
+    assert "compile" not in {engine for engine, _ in found}  # minutes, and slower than eager
 
 
 def test_info_verify_tells_every_engine_and_remembers(only_eager, tmp_path):

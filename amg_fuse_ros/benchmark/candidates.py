@@ -1,11 +1,11 @@
 """What can be timed, and under which conditions."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
-from amg_fuse_ros.engine import ENGINES, EngineUnavailableError, create_engine
+from amg_fuse_ros.engine import ENGINES
 from amg_fuse_ros.network import AMGFuse
 from amg_fuse_ros.resolution import Resolution
+from amg_fuse_ros.verification import available
 
 PRECISIONS = ("fp32", "bf16", "fp16", "fp64")
 
@@ -45,15 +45,16 @@ def parse_candidates(text: str, device: str = "auto") -> list[Candidate]:
     """Read a list as ``eager,eager:bf16,openvino``.
 
     Args:
-        text: Engines, each with a precision after a colon or without; ``"all"`` takes every
-            engine that can run here, in every precision but fp64.
+        text: Engines, each with a precision after a colon or without; ``"all"`` takes what
+            :func:`amg_fuse_ros.verification.available` gives.
         device: Where they shall run.
 
     Raises:
         ValueError: If an engine or precision is unknown.
     """
     if text.strip() == "all":
-        return list(_available(device))
+        network = AMGFuse.from_size("tiny")
+        return [Candidate(*kind) for kind in available(network, device)]
     found = []
     for item in text.split(","):
         engine, _, precision = item.strip().partition(":")
@@ -63,13 +64,3 @@ def parse_candidates(text: str, device: str = "auto") -> list[Candidate]:
             raise ValueError(f"expected a precision among {PRECISIONS}, found {precision!r}")
         found.append(Candidate(engine, precision or "fp32"))
     return found
-
-
-def _available(device: str) -> Iterator[Candidate]:
-    for engine in ENGINES:
-        for precision in PRECISIONS[:3]:
-            try:
-                create_engine(AMGFuse.from_size("tiny"), engine, device, precision)
-            except EngineUnavailableError:
-                continue
-            yield Candidate(engine, precision)
