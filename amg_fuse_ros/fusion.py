@@ -15,10 +15,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from amg_fuse_ros.calibration_file import load_calibration
 from amg_fuse_ros.engine import Engine, EngineError, create_engine
 from amg_fuse_ros.engine.static import StaticEngine
 from amg_fuse_ros.imaging.arrays import ByteImage, FloatImage, as_rgb, as_thermal
 from amg_fuse_ros.imaging.local_mask import local_mask
+from amg_fuse_ros.imaging.registration import Calibration, Registrar
 from amg_fuse_ros.imaging.thermal import GainSettings, ThermalGain
 from amg_fuse_ros.network import fusion_mask, load_weights
 from amg_fuse_ros.weights import shipped_weights
@@ -57,6 +59,7 @@ class Fuser:
         mask_form: str = "local",
         gain: GainSettings | None = None,
         steady: bool = False,
+        calibration: Calibration | None = None,
     ) -> None:
         """Use an engine, or by default the shipped weights on the best engine here.
 
@@ -68,6 +71,9 @@ class Fuser:
             gain: How thermal counts are mapped; the defaults when None.
             steady: The pairs are a sequence of one camera, as they came: the gain follows it
                 slowly. Otherwise each pair is taken by itself.
+            calibration: Where the thermal image lies in the RGB image; without one the two are
+                taken for one view and the thermal image is resized. Pixels that the thermal
+                camera does not see are the RGB image's, and their mask is 1.
 
         Raises:
             ValueError: If ``scale`` or ``mask_form`` is none of these.
@@ -77,6 +83,7 @@ class Fuser:
         self.mask_form = mask_form
         self.steady = steady
         self._gain = ThermalGain(gain)
+        self._registrar = Registrar(calibration) if calibration else None
 
     @classmethod
     def from_options(
@@ -91,6 +98,7 @@ class Fuser:
         mask_form: str = "local",
         gain: GainSettings | None = None,
         steady: bool = False,
+        registration: str | Path = "",
     ) -> "Fuser":
         """Load weights, make the engine, and return the fuser: what options and parameters name.
 
@@ -104,9 +112,10 @@ class Fuser:
             mask_form: See the constructor, as ``gain`` and ``steady``.
             gain: How thermal counts are mapped.
             steady: Whether the pairs are a sequence.
+            registration: Calibration file (``amg-fuse calibrate``); ``""`` for none.
 
         Raises:
-            FileNotFoundError: If the weights file is not there.
+            FileNotFoundError: If the weights file or the calibration file is not there.
             ValueError: If the file cannot be used (:class:`amg_fuse_ros.network.WeightsError`)
                 or an option is none of the known ones.
             EngineUnavailableError: If the engine cannot run here.
@@ -119,6 +128,7 @@ class Fuser:
             mask_form=mask_form,
             gain=gain,
             steady=steady,
+            calibration=load_calibration(registration) if registration else None,
         )
 
     @property
@@ -188,7 +198,7 @@ class Fuser:
         visible = np.divide(_resize(rgb, fused_at), np.float32(255), dtype=np.float32)
         if not self.steady:
             self._gain.reset()
-        warm = _resize(self._gain(thermal), fused_at)
+        warm, unseen = self._register(self._gain(thermal), visible, fused_at)
 
         prepared = perf_counter()
         fused = self.engine.fuse(visible, warm)
@@ -200,6 +210,8 @@ class Fuser:
         ran = perf_counter()
 
         mask = self._mask(fused, visible, warm)
+        if unseen is not None:
+            fused[unseen], mask[unseen] = visible[unseen], 1
         image = _resize(np.rint(fused * 255).astype(np.uint8), (width, height))
         mask = _resize(mask, (width, height))
         done = perf_counter()
@@ -210,6 +222,18 @@ class Fuser:
             "total": done - began,
         }
         return FusedFrame(image, mask, timings, self._scale, fused_at)
+
+    def _register(
+        self, thermal: FloatImage, visible: FloatImage, size: tuple[int, int]
+    ) -> tuple[FloatImage, NDArray[np.bool_] | None]:
+        """The thermal image on the RGB image's pixels, and which of these it does not show."""
+        if self._registrar is None:
+            return _resize(thermal, size), None
+        warm, seen = self._registrar(thermal, size)
+        if seen.all():
+            return warm, None
+        # The network gets there what it sees anyway: a black border would look like an edge.
+        return np.where(seen, warm, cv2.cvtColor(visible, cv2.COLOR_RGB2GRAY)), ~seen
 
     def _mask(self, fused: FloatImage, visible: FloatImage, thermal: FloatImage) -> FloatImage:
         if self._mask_form == "local":

@@ -95,6 +95,11 @@ TABLE: tuple[Setting, ...] = (
         choices=("auto", "fp32", "bf16", "fp16", "fp64"),
     ),
     Setting(
+        "registration",
+        "",
+        "Calibration file of the rig (amg-fuse calibrate); empty takes both cameras for one view.",
+    ),
+    Setting(
         "thermal.gain",
         "percentile",
         "How 16-bit counts are mapped. percentile: the window between two percentiles; equalize: "

@@ -24,7 +24,10 @@ def test_every_relative_link_and_picture_leads_somewhere(document):
 
 
 def _documented_commands() -> list[str]:
-    return sorted(set(re.findall(r"`(amg-fuse [^`]+)`", README)))
+    found = set(re.findall(r"`(amg-fuse [^`]+)`", README))
+    calibration = (ROOT / "docs/calibration.md").read_text()
+    found |= {line.split("  #")[0] for line in re.findall(r"^amg-fuse .+$", calibration, re.M)}
+    return sorted(found)
 
 
 @pytest.mark.parametrize("line", _documented_commands())

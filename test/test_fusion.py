@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from small_pairs import smooth_image, smooth_pair
 
+from amg_fuse_ros.calibration_file import save_calibration
 from amg_fuse_ros.engine import EngineError, EngineUnavailableError, create_engine
 from amg_fuse_ros.fusion import MASK_FORMS, MIN_SCALE, Fuser
 from amg_fuse_ros.imaging.local_mask import local_mask
+from amg_fuse_ros.imaging.registration import Homography
 from amg_fuse_ros.imaging.thermal import GainSettings, to_unit_range
 from amg_fuse_ros.network import AMGFuse, fusion_mask, load_weights
 from amg_fuse_ros.settings import BY_NAME
@@ -409,3 +411,39 @@ def test_the_gain_may_change_between_pairs():
     fuser.gain = GainSettings(polarity="black_hot")
     fuser.fuse(counts_of(0), rgb)
     np.testing.assert_allclose(engine.thermal, 1 - white, atol=1e-6)
+
+
+def moved_right(pixels, rgb=(40, 32), thermal=(40, 32)):
+    """RGB pixels lie ``pixels`` further right in the thermal image."""
+    return Homography(rgb, thermal, np.array([[1.0, 0, pixels], [0, 1, 0], [0, 0, 1]]))
+
+
+def test_a_calibrated_thermal_image_comes_onto_the_rgb_pixels():
+    thermal, rgb = smooth_pair(32, 40)
+    engine = OneCamera("thermal")
+    Fuser(engine, calibration=moved_right(6)).fuse(thermal, rgb)
+    np.testing.assert_allclose(engine.thermal[:, :-6], unit(thermal)[:, 6:], atol=1e-6)
+
+
+def test_pixels_that_the_thermal_camera_does_not_see_are_the_rgb_images():
+    thermal, rgb = smooth_pair(32, 40)
+    frame = Fuser(OneCamera("thermal"), calibration=moved_right(6)).fuse(thermal, rgb)
+    np.testing.assert_array_equal(frame.image[:, -6:], rgb[:, -6:])
+    assert (frame.mask[:, -6:] == 1).all()
+    assert not np.array_equal(frame.image[:, :-6], rgb[:, :-6])
+
+
+def test_a_calibration_holds_at_other_scales_too(engine):
+    thermal, rgb = smooth_pair(32, 40)
+    frame = Fuser(engine, scale=0.5, calibration=moved_right(6)).fuse(thermal, rgb)
+    assert frame.image.shape == rgb.shape
+    assert (frame.mask[:, -5:] == 1).all()
+
+
+def test_a_calibration_is_named_by_its_file(tmp_path, random_weights):
+    save_calibration(moved_right(6), tmp_path / "rig.yaml")
+    options = {"weights": random_weights, "engine": "eager", "device": "cpu"}
+    fuser = Fuser.from_options(**options, registration=tmp_path / "rig.yaml")
+    assert (fuser.fuse(*smooth_pair(32, 40)).mask[:, -6:] == 1).all()
+    with pytest.raises(FileNotFoundError, match=r"other\.yaml"):
+        Fuser.from_options(**options, registration=tmp_path / "other.yaml")

@@ -9,7 +9,7 @@ import sys
 
 import typer
 
-from amg_fuse_ros.cli import bench, engines, fuse, info, make, replay
+from amg_fuse_ros.cli import bench, calibrate, engines, fuse, info, make, replay
 from amg_fuse_ros.cli.terminal import say, show_engine_log
 
 app = typer.Typer(
@@ -21,6 +21,7 @@ app = typer.Typer(
 for command in (
     fuse.fuse,
     replay.replay,
+    calibrate.calibrate,
     make.make_bag,
     make.make_scene,
     info.info,

@@ -6,12 +6,10 @@ between them and a distance at which they agree. From it a look-up table is made
 """
 
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Protocol
 
 import cv2
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 
 from amg_fuse_ros.imaging.arrays import MAX_SIDE, FloatImage
@@ -188,37 +186,12 @@ class Registrar:
         self._places, self._fractions = cv2.convertMaps(columns, rows, cv2.CV_16SC2)
 
 
-def load_calibration(path: str | Path) -> Calibration:
-    """Read a calibration file.
+def calibration_from_dict(values: Any) -> Calibration:
+    """The inverse of a calibration's ``to_dict``.
 
     Raises:
-        FileNotFoundError: If it is not there.
-        CalibrationError: If it is no calibration; the message names the file and the entry.
+        CalibrationError: If these are no calibration's values; the message names the entry.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such calibration file")
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise CalibrationError(f"{path}: expected YAML, found something else ({error})") from error
-    try:
-        return _from_dict(values)
-    except CalibrationError as error:
-        raise CalibrationError(f"{path}: {error}") from error
-
-
-def save_calibration(calibration: Calibration, path: str | Path) -> None:
-    """Write a calibration file.
-
-    Raises:
-        OSError: If it cannot be written.
-    """
-    text = yaml.safe_dump(calibration.to_dict(), sort_keys=False, default_flow_style=None)
-    Path(path).write_text(text, encoding="utf-8")
-
-
-def _from_dict(values: Any) -> Calibration:
     if not isinstance(values, dict) or values.get("model") not in ("homography", "pinhole"):
         found = values.get("model") if isinstance(values, dict) else type(values).__name__
         raise CalibrationError(f"model: expected homography or pinhole, found {found!r}")

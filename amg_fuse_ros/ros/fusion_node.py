@@ -184,6 +184,7 @@ class FusionNode(LifecycleNode):
             scale=float(s["network.scale"]),
             mask_form=str(s["mask.form"]),
             gain=self._gain(),
+            registration=str(s["registration"]),
             steady=True,
         )
         fuser.warm_up()

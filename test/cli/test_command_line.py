@@ -34,7 +34,10 @@ COMMANDS = typer.main.get_command(cli.app).commands
 
 
 def test_the_commands_are_those_of_the_documents():
-    recordings, engines = {"make-bag", "make-scene"}, {"bench", "build-engine", "export"}
+    recordings, engines = (
+        {"make-bag", "make-scene", "calibrate"},
+        {"bench", "build-engine", "export"},
+    )
     assert set(COMMANDS) == {"fuse", "replay", "info"} | recordings | engines
 
 

@@ -3,7 +3,6 @@
 import cv2
 import numpy as np
 import pytest
-import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_pairs import smooth_image
@@ -13,8 +12,6 @@ from amg_fuse_ros.imaging.registration import (
     Homography,
     Pinhole,
     Registrar,
-    load_calibration,
-    save_calibration,
 )
 
 RGB, THERMAL = (64, 48), (40, 32)
@@ -94,48 +91,6 @@ class TestPinhole:
         camera = Pinhole(**{**vars(cameras()), "rotation": turned, "translation_m": np.zeros(3)})
         _, seen = Registrar(camera)(unit(*THERMAL), RGB)
         assert not seen.any()
-
-
-class TestFiles:
-    @pytest.mark.parametrize("calibration", [shifted(5, 3), cameras()])
-    def test_hold_all_that_a_calibration_is(self, tmp_path, calibration):
-        path = tmp_path / "calibration.yaml"
-        save_calibration(calibration, path)
-        loaded = load_calibration(path)
-        assert type(loaded) is type(calibration)
-        points = np.array([[0.0, 0], [10, 20], [63, 47]])
-        np.testing.assert_allclose(loaded.to_thermal(points), calibration.to_thermal(points))
-        assert loaded.rgb_size == calibration.rgb_size
-
-    def test_that_are_not_there_are_named(self, tmp_path):
-        with pytest.raises(FileNotFoundError, match=r"none\.yaml"):
-            load_calibration(tmp_path / "none.yaml")
-
-    @pytest.mark.parametrize(
-        ("change", "named"),
-        [
-            ({"model": "tps"}, "model"),
-            ({"rgb_size": [0, 48]}, "rgb_size"),
-            ({"rgb_size": [64, 10**9]}, "rgb_size"),
-            ({"thermal_size": "big"}, "thermal_size"),
-            ({"matrix": [[1, 0], [0, 1]]}, "matrix"),
-            ({"matrix": [[1, 0, 0], [0, 1, 0], [0, 0, "x"]]}, "matrix"),
-            ({"matrix": [[0, 0, 0], [0, 0, 0], [0, 0, 1]]}, "matrix"),
-            ({"matrix": [[1, 0, 0], [0, 1, 0], [0, 0, float("nan")]]}, "matrix"),
-        ],
-    )
-    def test_that_make_no_sense_are_refused_with_file_and_entry(self, tmp_path, change, named):
-        path = tmp_path / "calibration.yaml"
-        path.write_text(yaml.safe_dump({**shifted(1, 2).to_dict(), **change}))
-        with pytest.raises(CalibrationError, match=rf"calibration\.yaml: {named}"):
-            load_calibration(path)
-
-    @pytest.mark.parametrize("text", ["", "3", "[1, 2]", "a: b: c", "!!python/object:os.system {}"])
-    def test_that_are_no_calibration_are_refused(self, tmp_path, text):
-        path = tmp_path / "calibration.yaml"
-        path.write_text(text)
-        with pytest.raises(CalibrationError, match=r"calibration\.yaml"):
-            load_calibration(path)
 
 
 @settings(max_examples=30, deadline=None)

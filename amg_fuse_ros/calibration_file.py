@@ -1,0 +1,41 @@
+"""Calibration files: YAML in and out."""
+
+from pathlib import Path
+
+import yaml
+
+from amg_fuse_ros.imaging.registration import (
+    Calibration,
+    CalibrationError,
+    calibration_from_dict,
+)
+
+
+def load_calibration(path: str | Path) -> Calibration:
+    """Read a calibration file.
+
+    Raises:
+        FileNotFoundError: If it is not there.
+        CalibrationError: If it is no calibration; the message names the file and the entry.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such calibration file")
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise CalibrationError(f"{path}: expected YAML, found something else ({error})") from error
+    try:
+        return calibration_from_dict(values)
+    except CalibrationError as error:
+        raise CalibrationError(f"{path}: {error}") from error
+
+
+def save_calibration(calibration: Calibration, path: str | Path) -> None:
+    """Write a calibration file.
+
+    Raises:
+        OSError: If it cannot be written.
+    """
+    text = yaml.safe_dump(calibration.to_dict(), sort_keys=False, default_flow_style=None)
+    Path(path).write_text(text, encoding="utf-8")

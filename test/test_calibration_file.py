@@ -1,0 +1,75 @@
+"""Calibration files hold what a calibration is, and say what is wrong with them."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from amg_fuse_ros.calibration_file import load_calibration, save_calibration
+from amg_fuse_ros.imaging.registration import CalibrationError, Homography, Pinhole
+
+HOMOGRAPHY = Homography((64, 48), (64, 48), np.array([[1.0, 0, 5], [0, 1, 3], [0, 0, 1]]))
+PINHOLE = Pinhole(
+    rgb_size=(64, 48),
+    thermal_size=(40, 32),
+    rgb_matrix=np.array([[40.0, 0, 32], [0, 40, 24], [0, 0, 1]]),
+    thermal_matrix=np.array([[50.0, 0, 20], [0, 50, 16], [0, 0, 1]]),
+    rgb_distortion=np.array([-0.2, 0.05, 0.001, 0.0, 0.0]),
+    thermal_distortion=np.zeros(5),
+    rotation=np.eye(3),
+    translation_m=np.array([0.1, 0, 0]),
+)
+
+
+@pytest.mark.parametrize("calibration", [HOMOGRAPHY, PINHOLE])
+def test_files_hold_all_that_a_calibration_is(tmp_path, calibration):
+    path = tmp_path / "calibration.yaml"
+    save_calibration(calibration, path)
+    loaded = load_calibration(path)
+    assert type(loaded) is type(calibration)
+    points = np.array([[0.0, 0], [10, 20], [63, 47]])
+    np.testing.assert_allclose(loaded.to_thermal(points), calibration.to_thermal(points))
+    assert loaded.rgb_size == calibration.rgb_size
+
+
+def test_files_that_are_not_there_are_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"none\.yaml"):
+        load_calibration(tmp_path / "none.yaml")
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"model": "tps"}, "model"),
+        ({"rgb_size": [0, 48]}, "rgb_size"),
+        ({"rgb_size": [64, 10**9]}, "rgb_size"),
+        ({"thermal_size": "big"}, "thermal_size"),
+        ({"matrix": [[1, 0], [0, 1]]}, "matrix"),
+        ({"matrix": [[1, 0, 0], [0, 1, 0], [0, 0, "x"]]}, "matrix"),
+        ({"matrix": [[0, 0, 0], [0, 0, 0], [0, 0, 1]]}, "matrix"),
+        ({"matrix": [[1, 0, 0], [0, 1, 0], [0, 0, float("nan")]]}, "matrix"),
+    ],
+)
+def test_files_that_make_no_sense_are_refused_with_file_and_entry(tmp_path, change, named):
+    path = tmp_path / "calibration.yaml"
+    path.write_text(yaml.safe_dump({**HOMOGRAPHY.to_dict(), **change}))
+    with pytest.raises(CalibrationError, match=rf"calibration\.yaml: {named}"):
+        load_calibration(path)
+
+
+@pytest.mark.parametrize("text", ["", "3", "[1, 2]", "a: b: c", "!!python/object:os.system {}"])
+def test_files_that_are_no_calibration_are_refused(tmp_path, text):
+    path = tmp_path / "calibration.yaml"
+    path.write_text(text)
+    with pytest.raises(CalibrationError, match=r"calibration\.yaml"):
+        load_calibration(path)
+
+
+def test_the_documented_example_can_be_read(tmp_path):
+    document = Path(__file__).parents[1] / "docs/calibration.md"
+    [example] = re.findall(r"```yaml\n(.*?)```", document.read_text(), re.DOTALL)
+    path = tmp_path / "rig.yaml"
+    path.write_text(example)
+    assert load_calibration(path).to_thermal(np.array([[320.0, 240.0]])).shape == (1, 2)
