@@ -12,8 +12,11 @@ from amg_fuse_ros.cli.options import (
     MaskForm,
     Precision,
     RayAddress,
+    Registration,
     Scale,
     Size,
+    ThermalGain,
+    ThermalPolarity,
     Weights,
     WorkerCount,
     say_scale,
@@ -47,6 +50,9 @@ def fuse(
     device: Device = "auto",
     precision: Precision = "auto",
     mask_form: MaskForm = "local",
+    registration: Registration = "",
+    thermal_gain: ThermalGain = "percentile",
+    thermal_polarity: ThermalPolarity = "white_hot",
     workers: WorkerCount = 0,
     ray: RayAddress = "",
 ) -> None:
@@ -54,7 +60,18 @@ def fuse(
     from amg_fuse_ros.offline import Recipe
     from amg_fuse_ros.spread import Workers
 
-    recipe = Recipe(weights, size, engine, device, precision, scale, mask_form)
+    recipe = Recipe(
+        weights,
+        size,
+        engine,
+        device,
+        precision,
+        scale,
+        mask_form,
+        registration,
+        thermal_gain,
+        thermal_polarity,
+    )
     where = Workers(workers, ray)
     if roots and not (thermal or rgb):
         problems = _fuse_recordings(roots, out, recipe, where, mask, side_by_side)

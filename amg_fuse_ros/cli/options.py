@@ -28,6 +28,9 @@ EngineName = Annotated[str, setting_option("engine", "--engine")]
 Device = Annotated[str, setting_option("device")]
 Precision = Annotated[str, setting_option("precision")]
 MaskForm = Annotated[str, setting_option("mask.form")]
+Registration = Annotated[str, setting_option("registration")]
+ThermalGain = Annotated[str, setting_option("thermal.gain")]
+ThermalPolarity = Annotated[str, setting_option("thermal.polarity")]
 WorkerCount = Annotated[
     int,
     typer.Option(

@@ -11,8 +11,11 @@ from amg_fuse_ros.cli.options import (
     MaskForm,
     Precision,
     RayAddress,
+    Registration,
     Scale,
     Size,
+    ThermalGain,
+    ThermalPolarity,
     Weights,
     WorkerCount,
     say_scale,
@@ -46,6 +49,9 @@ def replay(
     device: Device = "auto",
     precision: Precision = "auto",
     mask_form: MaskForm = "local",
+    registration: Registration = "",
+    thermal_gain: ThermalGain = "percentile",
+    thermal_polarity: ThermalPolarity = "white_hot",
     workers: WorkerCount = 0,
     ray: RayAddress = "",
 ) -> None:
@@ -53,7 +59,18 @@ def replay(
     from amg_fuse_ros.offline import Recipe, ReplayOptions, find_bags, is_bag_folder
     from amg_fuse_ros.spread import Workers
 
-    recipe = Recipe(weights, size, engine, device, precision, scale, mask_form)
+    recipe = Recipe(
+        weights,
+        size,
+        engine,
+        device,
+        precision,
+        scale,
+        mask_form,
+        registration,
+        thermal_gain,
+        thermal_polarity,
+    )
     where = Workers(workers, ray)
     options = ReplayOptions(thermal_topic, rgb_topic, slop_ms / 1000, copy_sources)
     one = bag[0] if len(bag) == 1 else None

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from amg_fuse_ros.imaging.thermal import GainSettings
 from amg_fuse_ros.spread import Workers, workers_that_fit
 from amg_fuse_ros.weights import shipped_weights
 
@@ -34,6 +35,9 @@ class Recipe:
     precision: str = "auto"
     scale: float = 1.0
     mask_form: str = "local"
+    registration: str = ""
+    thermal_gain: str = "percentile"
+    thermal_polarity: str = "white_hot"
 
     def make(self) -> "Fuser":
         """Load the weights and make the fuser.
@@ -51,6 +55,8 @@ class Recipe:
             precision=self.precision,
             scale=self.scale,
             mask_form=self.mask_form,
+            gain=GainSettings(gain=self.thermal_gain, polarity=self.thermal_polarity),
+            registration=self.registration,
         )
 
     @property
@@ -68,7 +74,7 @@ class Recipe:
         """What the results depend on beside their inputs, for the ``run.json`` beside them.
 
         Raises:
-            FileNotFoundError: If the weights are not there.
+            FileNotFoundError: If the weights or the calibration are not there.
         """
         file = self.weights_file
         if not file.is_file():
@@ -79,12 +85,19 @@ class Recipe:
             "precision": self.precision,
             "scale": self.scale,
             "mask.form": self.mask_form,
+            "thermal.gain": self.thermal_gain,
+            "thermal.polarity": self.thermal_polarity,
+            "registration": _digest(Path(self.registration)) if self.registration else "",
         }
         return {
             "weights_file": file.name,
-            "weights_sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
+            "weights_sha256": _digest(file),
             "settings": settings,
         }
+
+
+def _digest(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 def choose_workers(

@@ -8,6 +8,8 @@ import pytest
 from command_line import SIZE, files_in, in_a_process, refused, write, write_pair
 from small_pairs import smooth_image, smooth_pair
 
+from amg_fuse_ros.calibration_file import save_calibration
+from amg_fuse_ros.imaging.registration import Homography
 from amg_fuse_ros.imaging.visualize import mask_to_bytes
 
 
@@ -155,3 +157,22 @@ def test_a_process_of_its_own_writes_its_results_and_ends_with_its_code(folders,
     assert "rgb/b.png" in left_out
     assert "0.5" in scale
     assert files_in(tmp_path / "out") == ["a.png", "c.png"]
+
+
+def test_the_thermal_camera_is_told_about(amg_fuse, network, folders, tmp_path):
+    rig = tmp_path / "rig.yaml"
+    height, width = cv2.imread(str(folders[3] / "a.png")).shape[:2]
+    moved = np.array([[1.0, 0, 8], [0, 1, 0], [0, 0, 1]])
+    save_calibration(Homography((width, height), (width, height), moved), rig)
+    plain, told = tmp_path / "plain", tmp_path / "told"
+    assert amg_fuse("fuse", *folders, "--out", plain, *network, "--mask").code == 0
+    options = ["--registration", rig, "--thermal-polarity", "black_hot"]
+    assert amg_fuse("fuse", *folders, "--out", told, *network, "--mask", *options).code == 0
+    mask = cv2.imread(str(told / "mask/a.png"), cv2.IMREAD_GRAYSCALE)
+    assert (mask[:, -6:] == 255).all()
+    assert (plain / "a.png").read_bytes() != (told / "a.png").read_bytes()
+
+
+def test_a_calibration_that_is_not_there_is_named(amg_fuse, network, folders, tmp_path):
+    options = ["--out", tmp_path / "out", *network, "--registration", "rig.yaml"]
+    assert refused(amg_fuse("fuse", *folders, *options), "rig.yaml")
