@@ -1,6 +1,7 @@
 """Runs here without any build: compiled kernels on the CPU, PyTorch as it is on CUDA devices."""
 
 import contextlib
+import logging
 from contextlib import AbstractContextManager
 
 import numpy as np
@@ -9,6 +10,8 @@ import torch
 from amg_fuse_ros.engine.base import EngineUnavailableError, FloatImage
 from amg_fuse_ros.network import AMGFuse
 from amg_fuse_ros.network.inference import is_available
+
+logger = logging.getLogger(__name__)
 
 PRECISIONS = ("fp32", "bf16", "fp16", "fp64")
 
@@ -42,7 +45,11 @@ class EagerEngine:
         self._dtype = dtype
         self._fuse = self._network.fuse
         if self._device.type == "cpu" and self.precision not in _AUTOCAST and is_available():
+            from amg_fuse_ros.network.inference.compile import are_kernels_compiled
             from amg_fuse_ros.network.inference.fast_network import FastNetwork
+
+            if not are_kernels_compiled():
+                logger.info("the network's kernels are compiled at the first pair, once: a minute")
 
             self._fuse = FastNetwork(
                 self._network, np.float64 if self.precision == "fp64" else np.float32
