@@ -12,13 +12,13 @@ from golden_weights import golden_shapes, golden_state_dict
 
 from amg_fuse_ros import benchmark
 from amg_fuse_ros.benchmark import PLAIN, Candidate, Case, parse_candidates, psnr_db, regressions
-from amg_fuse_ros.resolution import Resolution
 from amg_fuse_ros.benchmark.plain_engine import PlainEngine
 from amg_fuse_ros.benchmark.report import cost_per_pixel
 from amg_fuse_ros.benchmark.worker import workers
 from amg_fuse_ros.engine import EngineError, create_engine
 from amg_fuse_ros.network import AMGFuse
 from amg_fuse_ros.network.plain import use_plain_formulation
+from amg_fuse_ros.resolution import Resolution
 from amg_fuse_ros.scenes import sample_pairs
 
 SMALL = Resolution(32, 24)
