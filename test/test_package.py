@@ -13,14 +13,16 @@ ROOT = Path(__file__).resolve().parents[1]
 
 DEPENDENCIES = {
     "cv2": "python3-opencv",
+    "llvmlite": "python3-numba",
     "numba": "python3-numba",
     "numpy": "python3-numpy",
     "rich": "python3-rich",
     "rosbags": "python3-rosbags-pip",
     "torch": "python3-pytorch-pip",
     "typer": "python3-typer",
+    "yaml": "python3-yaml",
 }
-"""Imported name to rosdep key, where they differ."""
+"""Imported name to rosdep key, where they differ; llvmlite is a part of numba."""
 
 WITHOUT_ROSDEP_KEY = {"safetensors"}
 OPTIONAL = {"openvino", "onnx", "onnx_ir", "onnxruntime", "onnxscript", "torch_tensorrt", "ray"}
