@@ -13,6 +13,7 @@ from amg_fuse_ros.ros.library_log import LIBRARY, forward_library_log  # noqa: E
 def library():
     logger = logging.getLogger(LIBRARY)
     before, level = list(logger.handlers), logger.level
+    logger.handlers.clear()  # the command line's, where its tests ran before
     yield logger
     logger.handlers[:] = before
     logger.setLevel(level)
