@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 ROOT = Path(__file__).resolve().parents[1]
 CODE = ("amg_fuse_ros", "training")
-CODE_SUFFIXES = {".py", ".yaml"}
+CODE_SUFFIXES = {".py", ".yaml", ".txt"}
 RUNNER = ROOT / "tools" / "run_gpu_job.sh"
 MIB = 2**20
 
