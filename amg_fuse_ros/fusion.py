@@ -21,7 +21,7 @@ from amg_fuse_ros.engine.static import StaticEngine
 from amg_fuse_ros.imaging.arrays import ByteImage, FloatImage, as_rgb, as_thermal
 from amg_fuse_ros.imaging.local_mask import local_mask
 from amg_fuse_ros.imaging.registration import Calibration, Registrar
-from amg_fuse_ros.imaging.thermal import GainSettings, ThermalGain
+from amg_fuse_ros.imaging.thermal import GainSettings, ThermalGain, to_unit_range
 from amg_fuse_ros.network import fusion_mask, load_weights
 from amg_fuse_ros.weights import shipped_weights
 
@@ -196,9 +196,8 @@ class Fuser:
         height, width = rgb.shape[:2]
         fused_at = (max(1, round(width * self._scale)), max(1, round(height * self._scale)))
         visible = np.divide(_resize(rgb, fused_at), np.float32(255), dtype=np.float32)
-        if not self.steady:
-            self._gain.reset()
-        warm, unseen = self._register(self._gain(thermal), visible, fused_at)
+        unit = self._gain(thermal) if self.steady else to_unit_range(thermal, self.gain)
+        warm, unseen = self._register(unit, visible, fused_at)
 
         prepared = perf_counter()
         fused = self.engine.fuse(visible, warm)

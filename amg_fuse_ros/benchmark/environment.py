@@ -7,7 +7,8 @@ from typing import Any
 import torch
 
 import amg_fuse_ros
-from amg_fuse_ros.engine.machine import PACKAGES, processor
+from amg_fuse_ros.engine.machine import PACKAGES
+from amg_fuse_ros.engine.processor import processor
 from amg_fuse_ros.engine.static import installed
 
 

@@ -1,25 +1,14 @@
 """What machine this is, as far as speed depends on it."""
 
 import os
-import platform
-from pathlib import Path
 
 import torch
 
 import amg_fuse_ros
+from amg_fuse_ros.engine.processor import processor
 from amg_fuse_ros.engine.static import installed
 
 PACKAGES = ("numba", "openvino", "onnxruntime", "onnxruntime-gpu", "torch-tensorrt", "tensorrt")
-
-
-def processor() -> str:
-    """The processor's name, as the kernel gives it."""
-    info = Path("/proc/cpuinfo")
-    if info.is_file():
-        for line in info.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
 
 
 def machine(device: str) -> dict[str, str]:

@@ -57,7 +57,8 @@ class DeadPixels:
         if not self.count:
             return image
         repaired = image.copy()
-        repaired[self._rows, self._columns] = np.median(self._around(image), axis=0)
+        around = _around(image, self._rows, self._columns)
+        repaired[self._rows, self._columns] = np.median(around, axis=0)
         return repaired
 
     def _look(self, image: Image) -> None:
@@ -76,9 +77,6 @@ class DeadPixels:
         self._seen = {pixel: min(self._seen.get(pixel, 0) + 1, LOOKS) for pixel in found}
         known = np.array([p for p, n in self._seen.items() if n >= LOOKS], np.intp)
         self._rows, self._columns = np.divmod(known, image.shape[1])
-
-    def _around(self, image: Image) -> NDArray[np.float32]:
-        return _around(image, self._rows, self._columns)
 
 
 def _around(image: Image, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> NDArray[np.float32]:

@@ -137,25 +137,30 @@ class ThermalGain:
         Returns:
             H W, float32 in [0, 1], hot is bright.
         """
-        s = self.settings
-        if s.repair_pixels:
+        if self.settings.repair_pixels:
             thermal = self._dead.repair(thermal)
+        return self._to_unit_range(thermal)
+
+    def _to_unit_range(self, thermal: ThermalImage) -> FloatImage:
         if thermal.dtype == np.uint8:
             unit = np.divide(thermal, np.float32(255), dtype=np.float32)
         else:
             unit = self._map(thermal.astype(np.uint16, copy=False))
-        return np.subtract(np.float32(1), unit, out=unit) if s.polarity == "black_hot" else unit
+        if self.settings.polarity == "black_hot":
+            np.subtract(np.float32(1), unit, out=unit)
+        return unit
 
     def _map(self, counts: CountImage) -> FloatImage:
         if self.settings.gain == "range":
             self._window = self.settings.range_counts
             return _stretch(counts, *self._window)
         histogram = cv2.calcHist([counts], [0], None, [_COUNTS], [0, _COUNTS]).ravel()
-        self._follow(_percentile_window(histogram, self.settings))
+        cumulative = np.cumsum(histogram, dtype=np.float64)
+        self._follow(_percentile_window(cumulative, self.settings))
         assert self._window is not None
         if self.settings.gain == "percentile":
             return _stretch(counts, *self._window)
-        return self._equalized(counts, histogram, *self._window)
+        return self._equalized(counts, cumulative, *self._window)
 
     def _follow(self, own: tuple[float, float]) -> None:
         """Move the window towards the frame's own, ``own``."""
@@ -183,13 +188,12 @@ class ThermalGain:
             self._window = (low, high)
 
     def _equalized(
-        self, counts: CountImage, histogram: NDArray[np.float32], low: float, high: float
+        self, counts: CountImage, cumulative: NDArray[np.float64], low: float, high: float
     ) -> FloatImage:
         # Each bin as high as it is or as the plateau, half of a plain stretch for all: details of
         # the rare temperatures stay to be seen.
         edges = np.linspace(low, high, _BINS + 1)
-        cumulative = np.concatenate(([0.0], np.cumsum(histogram, dtype=np.float64)))
-        below = np.interp(edges, np.arange(_COUNTS + 1), cumulative)
+        below = np.interp(edges, np.arange(_COUNTS + 1), np.concatenate(([0.0], cumulative)))
         share = np.diff(below) / max(below[-1] - below[0], 1.0)
         share = (np.minimum(share * _BINS, _PLATEAU * 2 - 1) + 1) / 2
         curve = np.concatenate(([0.0], np.cumsum(share / share.sum()))).astype(np.float32)
@@ -207,6 +211,8 @@ class ThermalGain:
 def to_unit_range(thermal: ThermalImage, settings: GainSettings | None = None) -> FloatImage:
     """Map one image by itself to [0, 1], for pictures that are no sequence.
 
+    Dead pixels stay: one image does not show which they are.
+
     Args:
         thermal: H W, uint8 or uint16.
         settings: How; the defaults when None.
@@ -214,13 +220,12 @@ def to_unit_range(thermal: ThermalImage, settings: GainSettings | None = None) -
     Returns:
         H W, float32 in [0, 1].
     """
-    return ThermalGain(settings)(thermal)
+    return ThermalGain(settings)._to_unit_range(thermal)
 
 
 def _percentile_window(
-    histogram: NDArray[np.float32], settings: GainSettings
+    cumulative: NDArray[np.float64], settings: GainSettings
 ) -> tuple[float, float]:
-    cumulative = np.cumsum(histogram, dtype=np.float64)
     total = cumulative[-1]
     low, high = (
         float(np.searchsorted(cumulative, total * percentile / 100))

@@ -14,6 +14,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import track
 
+from amg_fuse_ros.engine.processor import processor
 from training.benchmark.identity import ROOT, digest, method_key, torch_version, write_whole
 from training.benchmark.methods import CLEAN, Method
 
@@ -108,22 +109,13 @@ def _measure(
 def _machine() -> dict[str, Any]:
     threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return {
-        "processor": _processor(),
+        "processor": processor(),
         "cores": threads,
         "omp_num_threads": os.environ.get("OMP_NUM_THREADS", ""),
         "system": platform.system(),
         "python": platform.python_version(),
         "torch": torch_version(),
     }
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        lines = []
-    names = (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    return next(names, platform.processor() or platform.machine())
 
 
 def _recall(path: Path) -> dict[str, Any] | None:
