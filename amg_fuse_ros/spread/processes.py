@@ -14,6 +14,9 @@ from typing import Any
 from amg_fuse_ros.spread.machine import limit_threads
 from amg_fuse_ros.spread.team import WorkerLostError
 
+KILL_TIMEOUT_S = 10.0
+"""A process in the midst of a system call (a disk that is gone) may outlive even SIGKILL."""
+
 READY, DONE, RAISED = "ready", "done", "raised"
 Answer = tuple[str, Any, str]
 """One of the above; the result or the exception; the exception's traceback as text."""
@@ -61,6 +64,8 @@ class ProcessWorker:
         """See :class:`amg_fuse_ros.spread.team.Worker`."""
         if self._process.is_alive():
             self._process.kill()
+            # A killed process still runs for a moment, and whoever leaves may delete its files.
+            self._process.join(KILL_TIMEOUT_S)
 
     def _answer(self) -> Any:
         try:
