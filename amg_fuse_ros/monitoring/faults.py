@@ -1,0 +1,77 @@
+"""What is wrong at the moment, told once when it begins and once when it is over."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+from time import monotonic
+
+
+class Severity(IntEnum):
+    """How bad; the numbers are those of ``diagnostic_msgs/DiagnosticStatus``."""
+
+    OK = 0
+    WARN = 1
+    ERROR = 2
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Something that is wrong.
+
+    Attributes:
+        key: The same while it is the same fault, whatever the text says meanwhile.
+        severity: How bad.
+        text: What is wrong and what to do, in words for people.
+        told: Whether the log says so when it begins and ends; /diagnostics always does.
+    """
+
+    key: str
+    severity: Severity
+    text: str
+    told: bool = True
+
+
+class FaultBook:
+    """Keeps the faults that hold; belongs to one thread."""
+
+    def __init__(
+        self, tell: Callable[[Severity, str], None], clock: Callable[[], float] = monotonic
+    ) -> None:
+        """Start with none.
+
+        Args:
+            tell: Writes a line into the log: the fault's text with its severity when it begins,
+                with `Severity.OK` that it is over.
+            clock: Seconds that never jump.
+        """
+        self._tell = tell
+        self._clock = clock
+        self._began: dict[str, float] = {}
+        self._current: dict[str, Fault] = {}
+
+    @property
+    def current(self) -> Mapping[str, Fault]:
+        """The faults that hold, by key."""
+        return self._current
+
+    @property
+    def worst(self) -> Fault | None:
+        """The one to show where there is room for one: the most severe, of these the oldest."""
+        faults = self._current.values()
+        return max(faults, key=lambda f: (f.severity, -self._began[f.key]), default=None)
+
+    def update(self, faults: Iterable[Fault]) -> None:
+        """Take note of all faults that hold now."""
+        now = self._clock()
+        found = {fault.key: fault for fault in faults}
+        for key, fault in found.items():
+            if key not in self._current:
+                self._began[key] = now
+                if fault.told:
+                    self._tell(fault.severity, fault.text)
+        for key, fault in self._current.items():
+            if key not in found:
+                lasted = now - self._began.pop(key)
+                if fault.told:
+                    self._tell(Severity.OK, f"over after {lasted:.1f} s: {fault.text}")
+        self._current = found
