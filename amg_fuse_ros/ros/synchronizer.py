@@ -13,6 +13,7 @@ adds to either what users miss:
 - When time jumps back (a bag starts over, a clock is set), what waits is dropped and pairing goes
   on. Otherwise images stamped later than everything to come hold the queues (ros_comm #1308).
 - A slop of 0 pairs equal stamps.
+- Where the thermal camera's clock is wrong by a fixed time, that is added to its stamps.
 - An exception in the callback leaves the synchronizer usable, and the callback may reset it.
 
 A synchronizer belongs to one thread: call it from the executor thread that takes the images (one
@@ -21,9 +22,12 @@ mutually exclusive callback group).
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from types import SimpleNamespace
+from typing import Any, Protocol
 
-from sensor_msgs.msg import Image
+from rclpy.time import Time
+
+from amg_fuse_ros.ros.time_jumps import NANOSECONDS, RGB, THERMAL, TimeJumps, stamp_ns_of
 
 try:
     from message_filters import ApproximateTimeSynchronizer, SimpleFilter
@@ -34,24 +38,21 @@ else:
     SYNCHRONIZER = "message_filters"
 """Which implementation pairs here by default: ``"message_filters"`` or ``"own"``."""
 
-TIME_JUMP_S = 0.5
-"""A stream whose stamps go back by more than this started over; by less, it is out of order."""
-
-_THERMAL, _RGB = 0, 1
-_NANOSECONDS = 1_000_000_000
+Message = Any
+"""Anything with a header: images, raw or compressed."""
 
 
 class Matcher(Protocol):
     """Lets images wait in two queues and takes out pairs; knows nothing of clocks and counts."""
 
     @property
-    def queues(self) -> Sequence[dict[int, Image]]:
+    def queues(self) -> Sequence[dict[int, Any]]:
         """The waiting images of each stream by stamp in nanoseconds, to be changed in place."""
 
     def configure(self, slop_ns: int, queue: int) -> None:
         """Sets the greatest distance of a pair (inclusive) and the length of each queue."""
 
-    def match(self, stream: int, stamp_ns: int, message: Image) -> tuple[Image, Image] | None:
+    def match(self, stream: int, stamp_ns: int, message: Message) -> tuple[Message, Message] | None:
         """Adds an image and returns the pair that it completes, first stream first."""
 
 
@@ -60,25 +61,24 @@ class PairSynchronizer:
 
     Attributes:
         pairs: Pairs called back with.
-        time_jumps: How often stamps went back by more than `TIME_JUMP_S`. A jump that both streams
-            make one after the other, as when a bag starts over, counts once.
+        offset_s: Seconds that are added to the thermal stamps; may be set at any time.
     """
 
     def __init__(
         self,
-        on_pair: Callable[[Image, Image], None],
+        on_pair: Callable[[Message, Message], None],
         *,
         slop_s: float,
         queue: int,
         matcher: Matcher,
+        offset_s: float = 0.0,
     ) -> None:
         self.pairs = 0
-        self.time_jumps = 0
+        self.offset_s = offset_s
         self._on_pair = on_pair
         self._matcher = matcher
         self._received = [0, 0]
-        self._latest: list[int | None] = [None, None]
-        self._still_to_jump: int | None = None
+        self._jumps = TimeJumps()
         self._slop_ns, self._queue = 0, 1
         self.slop_s = slop_s
         self.queue = queue
@@ -86,13 +86,13 @@ class PairSynchronizer:
     @property
     def slop_s(self) -> float:
         """Most seconds between the stamps of a pair, inclusive; may be set at any time."""
-        return self._slop_ns / _NANOSECONDS
+        return self._slop_ns / NANOSECONDS
 
     @slop_s.setter
     def slop_s(self, seconds: float) -> None:
         if not (math.isfinite(seconds) and seconds >= 0):
             raise ValueError(f"The slop has to be 0 or more seconds; got {seconds}.")
-        self._slop_ns = round(seconds * _NANOSECONDS)
+        self._slop_ns = round(seconds * NANOSECONDS)
         self._matcher.configure(self._slop_ns, self._queue)
 
     @property
@@ -112,54 +112,44 @@ class PairSynchronizer:
     @property
     def unpaired_thermal(self) -> int:
         """Thermal images that left without a partner; those that wait are not among them."""
-        return self._unpaired(_THERMAL)
+        return self._unpaired(THERMAL)
 
     @property
     def unpaired_rgb(self) -> int:
         """RGB images that left without a partner; those that wait are not among them."""
-        return self._unpaired(_RGB)
+        return self._unpaired(RGB)
 
-    def add_thermal(self, message: Image) -> None:
+    def add_thermal(self, message: Message) -> None:
         """Takes a thermal image; one with a negative stamp leaves at once, unpaired."""
-        self._add(_THERMAL, message)
+        self._add(THERMAL, message)
 
-    def add_rgb(self, message: Image) -> None:
+    def add_rgb(self, message: Message) -> None:
         """Takes an RGB image; one with a negative stamp leaves at once, unpaired."""
-        self._add(_RGB, message)
+        self._add(RGB, message)
+
+    @property
+    def time_jumps(self) -> int:
+        """How often stamps went back so far that a stream started over."""
+        return self._jumps.count
 
     def reset(self) -> None:
         """Drops the waiting images, which count as unpaired, and forgets the stamps seen."""
         for waiting in self._matcher.queues:
             waiting.clear()
-        self._latest = [None, None]
-        self._still_to_jump = None
+        self._jumps.forget()
 
-    def _add(self, stream: int, message: Image) -> None:
-        stamp_ns = message.header.stamp.sec * _NANOSECONDS + message.header.stamp.nanosec
+    def _add(self, stream: int, message: Message) -> None:
+        stamp_ns = stamp_ns_of(message, self.offset_s if stream == THERMAL else 0.0)
         self._received[stream] += 1
         if stamp_ns < 0:
             return  # rclpy.time.Time, which message_filters computes with, refuses it
-        self._notice_time_jump(stream, stamp_ns)
+        for outdated in self._jumps.note(stream, stamp_ns):
+            self._matcher.queues[outdated].clear()
         pair = self._matcher.match(stream, stamp_ns, message)
         if pair is not None:
             self.pairs += 1
-            self._still_to_jump = None
+            self._jumps.both_agree()
             self._on_pair(*pair)
-
-    def _notice_time_jump(self, stream: int, stamp_ns: int) -> None:
-        latest = self._latest[stream]
-        if latest is None or stamp_ns >= latest - TIME_JUMP_S * _NANOSECONDS:
-            self._latest[stream] = stamp_ns if latest is None else max(stamp_ns, latest)
-            return
-        self._latest[stream] = stamp_ns
-        self._matcher.queues[stream].clear()
-        if self._still_to_jump == stream:
-            # The other stream went first: what waits there is of the new time already.
-            self._still_to_jump = None
-        else:
-            self._matcher.queues[1 - stream].clear()
-            self._still_to_jump = 1 - stream
-            self.time_jumps += 1
 
     def _unpaired(self, stream: int) -> int:
         return self._received[stream] - self.pairs - len(self._matcher.queues[stream])
@@ -169,12 +159,12 @@ class _OwnMatcher:
     """What `ApproximateTimeSynchronizer` does with two streams."""
 
     def __init__(self) -> None:
-        self.queues: tuple[dict[int, Image], dict[int, Image]] = ({}, {})
+        self.queues: tuple[dict[int, Message], dict[int, Message]] = ({}, {})
 
     def configure(self, slop_ns: int, queue: int) -> None:
         self._slop_ns, self._queue = slop_ns, queue
 
-    def match(self, stream: int, stamp_ns: int, message: Image) -> tuple[Image, Image] | None:
+    def match(self, stream: int, stamp_ns: int, message: Message) -> tuple[Message, Message] | None:
         waiting, others = self.queues[stream], self.queues[1 - stream]
         waiting[stamp_ns] = message
         _drop_oldest(waiting, down_to=self._queue)
@@ -193,17 +183,18 @@ class _MessageFiltersMatcher:
     """Drives `ApproximateTimeSynchronizer` by hand; the node owns the subscriptions.
 
     The filter calls back under a lock, which it never gives back when the callback raises, so the
-    pair is handed on only after it has returned.
+    pair is handed on only after it has returned. It reads the stamp in the header, so each message
+    goes in under a header of its own that holds the corrected one.
     """
 
     def __init__(self) -> None:
         self._inputs = (SimpleFilter(), SimpleFilter())
         self._filter = ApproximateTimeSynchronizer(self._inputs, queue_size=1, slop=0.0)
         self._filter.registerCallback(self._keep)
-        self._kept: tuple[Image, Image] | None = None
+        self._kept: tuple[Message, Message] | None = None
 
     @property
-    def queues(self) -> Sequence[dict[int, Image]]:
+    def queues(self) -> Sequence[dict[int, Any]]:
         return self._filter.queues
 
     def configure(self, slop_ns: int, queue: int) -> None:
@@ -211,25 +202,22 @@ class _MessageFiltersMatcher:
         self._filter.slop = Duration(nanoseconds=slop_ns + 1)
         self._filter.queue_size = queue
 
-    def match(
-        self,
-        stream: int,
-        stamp_ns: int,  # noqa: ARG002  (the filter reads the message's)
-        message: Image,
-    ) -> tuple[Image, Image] | None:
-        self._inputs[stream].signalMessage(message)
+    def match(self, stream: int, stamp_ns: int, message: Message) -> tuple[Message, Message] | None:
+        header = SimpleNamespace(stamp=Time(nanoseconds=stamp_ns).to_msg())
+        self._inputs[stream].signalMessage(SimpleNamespace(header=header, message=message))
         kept, self._kept = self._kept, None
         return kept
 
-    def _keep(self, first: Image, second: Image) -> None:
-        self._kept = (first, second)
+    def _keep(self, first: Any, second: Any) -> None:
+        self._kept = (first.message, second.message)
 
 
 def make_synchronizer(
-    on_pair: Callable[[Image, Image], None],
+    on_pair: Callable[[Message, Message], None],
     *,
     slop_s: float,
     queue: int,
+    offset_s: float = 0.0,
     implementation: str = SYNCHRONIZER,
 ) -> PairSynchronizer:
     """A synchronizer of the given implementation, by default the one chosen at import.
@@ -239,6 +227,7 @@ def make_synchronizer(
             added the later one.
         slop_s: Most seconds between the two stamps, inclusive.
         queue: Most images that wait in each stream.
+        offset_s: Seconds that are added to the thermal stamps.
         implementation: ``"message_filters"`` or ``"own"``.
 
     Raises:
@@ -258,9 +247,9 @@ def make_synchronizer(
         )
     else:
         matcher = _MessageFiltersMatcher()
-    return PairSynchronizer(on_pair, slop_s=slop_s, queue=queue, matcher=matcher)
+    return PairSynchronizer(on_pair, slop_s=slop_s, queue=queue, matcher=matcher, offset_s=offset_s)
 
 
-def _drop_oldest(waiting: dict[int, Image], *, down_to: int) -> None:
+def _drop_oldest(waiting: dict[int, Any], *, down_to: int) -> None:
     while len(waiting) > down_to:
         del waiting[min(waiting)]

@@ -407,3 +407,18 @@ def test_both_implementations_call_back_with_the_same_pairs_and_count_the_same(s
         assert own.stamps_ms == filters.stamps_ms
         assert own.unpaired == filters.unpaired
         assert own.synchronizer.time_jumps == filters.synchronizer.time_jumps
+
+
+def test_a_fixed_error_of_the_thermal_clock_is_taken_out(implementation):
+    recorder = Recorder(implementation)
+    recorder.synchronizer.offset_s = 0.5
+    for start in range(0, 1000, 100):
+        recorder.rgb(10_000 + start)
+        recorder.thermal(9_500 + start + 7)
+    assert recorder.stamps_ms == [
+        (9_507.0 + start, 10_000.0 + start) for start in range(0, 1000, 100)
+    ]
+    recorder.synchronizer.offset_s = 0.0
+    recorder.rgb(20_000)
+    recorder.thermal(19_500)
+    assert len(recorder.pairs) == 10

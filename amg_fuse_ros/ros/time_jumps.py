@@ -1,0 +1,56 @@
+"""Stamps that go back: which stream started over, and what waits in vain because of it."""
+
+from typing import Any
+
+THERMAL, RGB = 0, 1
+NANOSECONDS = 1_000_000_000
+
+TIME_JUMP_S = 0.5
+"""A stream whose stamps go back by more than this started over; by less, it is out of order."""
+
+
+def stamp_ns_of(message: Any, offset_s: float = 0.0) -> int:
+    """The stamp in a message's header in nanoseconds, moved by ``offset_s``."""
+    stamp = message.header.stamp
+    return int(stamp.sec) * NANOSECONDS + int(stamp.nanosec) + round(offset_s * NANOSECONDS)
+
+
+class TimeJumps:
+    """Notices when one of two streams starts over, as they do when a bag loops.
+
+    Attributes:
+        count: How often that was. A jump that both streams make one after the other counts once.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._latest: list[int | None] = [None, None]
+        self._still_to_jump: int | None = None
+
+    def forget(self) -> None:
+        """Forget the stamps seen; the count stays."""
+        self._latest = [None, None]
+        self._still_to_jump = None
+
+    def both_agree(self) -> None:
+        """A pair was found: both streams are in the same time."""
+        self._still_to_jump = None
+
+    def note(self, stream: int, stamp_ns: int) -> tuple[int, ...]:
+        """An image of ``THERMAL`` or ``RGB`` came.
+
+        Returns:
+            The streams whose waiting images are of a time that is over: none but after a jump.
+        """
+        latest = self._latest[stream]
+        if latest is None or stamp_ns >= latest - TIME_JUMP_S * NANOSECONDS:
+            self._latest[stream] = stamp_ns if latest is None else max(stamp_ns, latest)
+            return ()
+        self._latest[stream] = stamp_ns
+        if self._still_to_jump == stream:
+            # The other stream went first: what waits there is of the new time already.
+            self._still_to_jump = None
+            return (stream,)
+        self._still_to_jump = 1 - stream
+        self.count += 1
+        return (stream, 1 - stream)
