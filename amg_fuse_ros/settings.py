@@ -5,56 +5,12 @@ This table gives the ROS parameters with their types, ranges and descriptions, t
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
 
 from amg_fuse_ros.engine import ENGINES
 from amg_fuse_ros.imaging.thermal import GAINS, POLARITIES, GainSettings
+from amg_fuse_ros.setting import Setting, Settings, SettingValue
 
-SettingValue = bool | int | float | str
-Settings = Mapping[str, Any]
-"""Values by name, one for each entry of ``TABLE``."""
-
-
-@dataclass(frozen=True)
-class Setting:
-    """One setting: its default gives its type."""
-
-    name: str
-    default: SettingValue
-    description: str
-    choices: tuple[str, ...] = ()
-    minimum: float | None = None
-    maximum: float | None = None
-    live: bool = False
-    """Takes effect at once; others are read when the node is configured."""
-
-    @property
-    def type(self) -> type:
-        """``bool``, ``int``, ``float`` or ``str``."""
-        return type(self.default)
-
-    def problem_with(self, value: object) -> str | None:
-        """Why ``value`` cannot be taken, in words for people; ``None`` if it can."""
-        if type(value) is not self.type:
-            hint = f", write {value}.0" if self.type is float and type(value) is int else ""
-            return (
-                f"{self.name}: expected {_TYPE_NAMES[self.type]}, found {value!r} "
-                f"({_TYPE_NAMES.get(type(value), type(value).__name__)}){hint}"
-            )
-        if self.choices and value not in self.choices:
-            return f"{self.name}: expected one of {', '.join(self.choices)}, found {value!r}"
-        if self.minimum is not None and not self.minimum <= value <= self.maximum:  # type: ignore[operator]
-            return f"{self.name}: expected {self.minimum} to {self.maximum}, found {value}"
-        return None
-
-
-_TYPE_NAMES: dict[type, str] = {
-    bool: "true or false",
-    int: "a whole number",
-    float: "a number with a decimal point",
-    str: "a text",
-}
+__all__ = ["BY_NAME", "TABLE", "Setting", "SettingValue", "Settings", "defaults", "gain_settings"]
 
 TABLE: tuple[Setting, ...] = (
     Setting(
@@ -170,6 +126,39 @@ TABLE: tuple[Setting, ...] = (
         live=True,
     ),
     Setting(
+        "transport.thermal",
+        "raw",
+        "How the thermal images come: raw, or compressed (PNG or JPEG) on the topic's /compressed.",
+        choices=("raw", "compressed"),
+    ),
+    Setting(
+        "transport.rgb",
+        "raw",
+        "How the RGB images come: raw, or compressed on the topic's /compressed.",
+        choices=("raw", "compressed"),
+    ),
+    Setting(
+        "transport.output",
+        "raw",
+        "How fused image and mask are published: raw, compressed (JPEG and PNG), or both.",
+        choices=("raw", "compressed", "both"),
+    ),
+    Setting(
+        "transport.jpeg_quality",
+        90,
+        "Quality of the compressed fused image.",
+        minimum=1,
+        maximum=100,
+        live=True,
+    ),
+    Setting(
+        "sync.policy",
+        "pair",
+        "pair: images of about the same time, each once; hold_thermal: every RGB image with the "
+        "newest thermal one, for thermal cameras that are slower.",
+        choices=("pair", "hold_thermal"),
+    ),
+    Setting(
         "sync.slop_ms",
         25.0,
         "Largest distance in milliseconds between the stamps of a pair.",
@@ -186,12 +175,61 @@ TABLE: tuple[Setting, ...] = (
         live=True,
     ),
     Setting(
+        "sync.hold_limit_ms",
+        150.0,
+        "With hold_thermal: largest distance in milliseconds of the thermal image's stamp.",
+        minimum=0.0,
+        maximum=10_000.0,
+        live=True,
+    ),
+    Setting(
+        "sync.thermal_offset_ms",
+        0.0,
+        "Added to the thermal stamps if that clock is wrong; /diagnostics estimates by how much.",
+        minimum=-60_000.0,
+        maximum=60_000.0,
+        live=True,
+    ),
+    Setting(
+        "on_missing",
+        "passthrough",
+        "While one camera is missing or stands still. passthrough: publish the other's images; "
+        "hold: publish the last fused image again, with its old stamp; stop: publish nothing.",
+        choices=("passthrough", "hold", "stop"),
+        live=True,
+    ),
+    Setting(
+        "faults.missing_after_s",
+        1.0,
+        "Seconds without an image after which a camera is missing.",
+        minimum=0.1,
+        maximum=3600.0,
+        live=True,
+    ),
+    Setting(
+        "faults.frozen_after_s",
+        2.0,
+        "Seconds with the same content or stamp after which a camera stands still; 0 never.",
+        minimum=0.0,
+        maximum=3600.0,
+        live=True,
+    ),
+    Setting(
         "fused.encoding",
         "rgb8",
         "Encoding of the fused image.",
         choices=("rgb8", "bgr8"),
         live=True,
     ),
+    Setting(
+        "fused.strength",
+        1.0,
+        "How much of the fused image is published; the rest is the RGB image as it came.",
+        minimum=0.0,
+        maximum=1.0,
+        live=True,
+    ),
+    Setting("mask.publish", True, "Publish the mask, if somebody subscribes to it.", live=True),
     Setting(
         "mask.encoding",
         "32FC1",
@@ -238,6 +276,38 @@ TABLE: tuple[Setting, ...] = (
         "Seconds between two messages on /diagnostics.",
         minimum=0.1,
         maximum=60.0,
+    ),
+    Setting(
+        "diagnostics.warn_latency_ms",
+        0.0,
+        "Latency (p95, arrival to publication) above which the node warns; 0 never.",
+        minimum=0.0,
+        maximum=60_000.0,
+        live=True,
+    ),
+    Setting(
+        "diagnostics.error_latency_ms",
+        0.0,
+        "Latency (p95) that is an error; 0 never.",
+        minimum=0.0,
+        maximum=60_000.0,
+        live=True,
+    ),
+    Setting(
+        "diagnostics.warn_rate_hz",
+        0.0,
+        "Rate of fused images below which the node warns while both cameras send; 0 never.",
+        minimum=0.0,
+        maximum=1000.0,
+        live=True,
+    ),
+    Setting(
+        "diagnostics.warn_dropped",
+        0.1,
+        "Share of pairs dropped, because newer ones came, above which the node warns.",
+        minimum=0.0,
+        maximum=1.0,
+        live=True,
     ),
 )
 
