@@ -196,8 +196,7 @@ class Fuser:
         height, width = rgb.shape[:2]
         fused_at = (max(1, round(width * self._scale)), max(1, round(height * self._scale)))
         visible = np.divide(_resize(rgb, fused_at), np.float32(255), dtype=np.float32)
-        unit = self._gain(thermal) if self.steady else to_unit_range(thermal, self.gain)
-        warm, unseen = self._register(unit, visible, fused_at)
+        warm, unseen = self._register(self._unit(thermal), visible, fused_at)
 
         prepared = perf_counter()
         fused = self.engine.fuse(visible, warm)
@@ -221,6 +220,30 @@ class Fuser:
             "total": done - began,
         }
         return FusedFrame(image, mask, timings, self._scale, fused_at)
+
+    def thermal_alone(
+        self, thermal: NDArray[Any], size: tuple[int, int]
+    ) -> tuple[FloatImage, NDArray[np.bool_] | None]:
+        """The thermal image as the network gets it: its gain applied, on the RGB image's pixels.
+
+        Args:
+            thermal: See :meth:`fuse`.
+            size: Width and height of the RGB image.
+
+        Returns:
+            float32, H W, 0..1, and which pixels it does not show (0 there); ``None`` if all do.
+
+        Raises:
+            ValueError: See :meth:`fuse`.
+        """
+        unit = self._unit(as_thermal(thermal))
+        if self._registrar is None:
+            return _resize(unit, size), None
+        warm, seen = self._registrar(unit, size)
+        return warm, None if seen.all() else ~seen
+
+    def _unit(self, thermal: NDArray[Any]) -> FloatImage:
+        return self._gain(thermal) if self.steady else to_unit_range(thermal, self.gain)
 
     def _register(
         self, thermal: FloatImage, visible: FloatImage, size: tuple[int, int]
