@@ -32,20 +32,32 @@ class Fault:
 
 
 class FaultBook:
-    """Keeps the faults that hold; belongs to one thread."""
+    """Keeps the faults that hold; belongs to one thread.
+
+    Attributes:
+        quiet_s: A fault that comes back sooner after it was told is not told again, nor its end: a
+            loose contact must not fill the log. May be set at any time.
+    """
 
     def __init__(
-        self, tell: Callable[[Severity, str], None], clock: Callable[[], float] = monotonic
+        self,
+        tell: Callable[[Severity, str], None],
+        quiet_s: float = 5.0,
+        clock: Callable[[], float] = monotonic,
     ) -> None:
         """Start with none.
 
         Args:
             tell: Writes a line into the log: the fault's text with its severity when it begins,
                 with `Severity.OK` that it is over.
+            quiet_s: See above.
             clock: Seconds that never jump.
         """
+        self.quiet_s = quiet_s
         self._tell = tell
         self._clock = clock
+        self._told: dict[str, float] = {}
+        self._telling: set[str] = set()
         self._began: dict[str, float] = {}
         self._current: dict[str, Fault] = {}
 
@@ -67,11 +79,14 @@ class FaultBook:
         for key, fault in found.items():
             if key not in self._current:
                 self._began[key] = now
-                if fault.told:
+                if fault.told and now - self._told.get(key, -self.quiet_s) >= self.quiet_s:
+                    self._told[key] = now
+                    self._telling.add(key)
                     self._tell(fault.severity, fault.text)
         for key, fault in self._current.items():
             if key not in found:
                 lasted = now - self._began.pop(key)
-                if fault.told:
+                if key in self._telling:
+                    self._telling.remove(key)
                     self._tell(Severity.OK, f"over after {lasted:.1f} s: {fault.text}")
         self._current = found

@@ -31,6 +31,7 @@ class StreamState(Enum):
     STAMPS_STAND = "stamps stand still"
     CONTENT_STANDS = "content stands still"
     UNREADABLE = "unreadable"
+    """Some images were refused; whether all are, the next one tells."""
 
 
 class Event(Enum):
@@ -80,7 +81,7 @@ class StreamMonitor:
         self._stamp_ns = 0
         self._stamp_since = self._content_since = self._began
         self._digest: int | None = None
-        self._problem = ""
+        self._problem, self._refused = "", self._began
         self.format = ""
         self.former_format = ""
 
@@ -113,18 +114,19 @@ class StreamMonitor:
             self._arrived, self._stamp_ns, self._digest = now, stamp_ns, digest
         return tuple(events)
 
-    def could_be_read(self) -> None:
-        """The newest image was converted: whatever was wrong with those before is over."""
-        self._problem = ""
-
     def could_not_be_read(self, reason: str) -> None:
         """An image was refused, for this reason."""
-        self._problem = reason
+        with self._lock:
+            self._problem, self._refused = reason, self._clock()
 
     @property
     def problem(self) -> str:
-        """Why the newest image that was looked at could not be read; empty if it could."""
-        return self._problem
+        """Why an image could not be read within the last ``missing_s`` seconds, else empty."""
+        with self._lock:
+            return self._problem_at(self._clock())
+
+    def _problem_at(self, now: float) -> str:
+        return self._problem if now - self._refused <= self.limits.missing_s else ""
 
     @property
     def state(self) -> StreamState:
@@ -141,7 +143,7 @@ class StreamMonitor:
                 return StreamState.STAMPS_STAND
             if frozen_s and self._arrived - self._content_since > frozen_s:
                 return StreamState.CONTENT_STANDS
-            return StreamState.UNREADABLE if self._problem else StreamState.GOOD
+            return StreamState.UNREADABLE if self._problem_at(now) else StreamState.GOOD
 
     @property
     def usable(self) -> bool:

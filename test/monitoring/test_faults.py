@@ -15,7 +15,7 @@ class Watch:
 
 def test_a_fault_is_told_when_it_begins_and_when_it_is_over_and_not_between():
     told, watch = [], Watch()
-    book = FaultBook(lambda severity, text: told.append((severity, text)), watch)
+    book = FaultBook(lambda severity, text: told.append((severity, text)), clock=watch)
     for age in range(5):
         book.update([Fault("thermal missing", Severity.WARN, f"no thermal image for {age} s")])
         watch.now += 1
@@ -30,7 +30,7 @@ def test_a_fault_is_told_when_it_begins_and_when_it_is_over_and_not_between():
 
 def test_the_worst_fault_is_the_most_severe_and_of_these_the_oldest():
     watch = Watch()
-    book = FaultBook(lambda *_: None, watch)
+    book = FaultBook(lambda *_: None, clock=watch)
     first = Fault("a", Severity.WARN, "first")
     second = Fault("b", Severity.WARN, "second")
     book.update([first])
@@ -39,6 +39,18 @@ def test_the_worst_fault_is_the_most_severe_and_of_these_the_oldest():
     assert book.worst == first
     book.update([second, first, Fault("c", Severity.ERROR, "third")])
     assert book.worst.text == "third"
+
+
+def test_a_loose_contact_does_not_fill_the_log():
+    told, watch = [], Watch()
+    book = FaultBook(lambda _, text: told.append(text), quiet_s=5.0, clock=watch)
+    for _ in range(100):  # a hundred seconds, each second gone and back
+        book.update([Fault("thermal missing", Severity.WARN, "missing")])
+        watch.now += 0.5
+        book.update([])
+        watch.now += 0.5
+    assert told.count("missing") == 20
+    assert len(told) == 40
 
 
 def test_faults_for_the_diagnostics_only_stay_out_of_the_log():

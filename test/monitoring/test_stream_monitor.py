@@ -129,13 +129,16 @@ def test_another_size_or_encoding_is_an_event(monitor):
     assert (monitor.former_format, monitor.format) == ("32x24 mono8", "64x48 mono16")
 
 
-def test_unreadable_images_are_said_until_one_can_be_read(monitor, watch):
+def test_unreadable_images_are_said_until_none_has_come_for_a_while(monitor, watch):
     feed(monitor, watch, 1)
     monitor.could_not_be_read("the data are cut off")
+    feed(monitor, watch, 0.8)
     assert monitor.state is StreamState.UNREADABLE
+    assert monitor.problem == "the data are cut off"
     assert monitor.usable  # the next one may be whole
-    monitor.could_be_read()
+    feed(monitor, watch, 0.4)
     assert monitor.state is StreamState.GOOD
+    assert monitor.problem == ""
 
 
 @given(height=st.integers(1, 40), width=st.integers(1, 40), seed=st.integers(0, 2**32 - 1))
