@@ -51,6 +51,31 @@ TABLE: tuple[Setting, ...] = (
         choices=("auto", "fp32", "bf16", "fp16", "fp64"),
     ),
     Setting(
+        "engine_fallback",
+        "",
+        "Engines that go on where the first one fails, in this order, separated by commas, each "
+        "perhaps with a device (openvino, eager:cpu); auto: those that were measured here, then "
+        "eager, at last on the CPU; empty: none.",
+    ),
+    Setting(
+        "hang_timeout_s",
+        30.0,
+        "Seconds after which a pair under way is given up and another thread takes over; builds "
+        "do not count; 0 waits for ever.",
+        minimum=0.0,
+        maximum=3600.0,
+        live=True,
+    ),
+    Setting(
+        "latency_budget_ms",
+        0.0,
+        "Milliseconds that 95 % of the pairs shall take at most, from arrival to publishing: the "
+        "scale goes down from network.scale (3/4, 1/2, 3/8 of it) as needed; 0 is no budget.",
+        minimum=0.0,
+        maximum=60_000.0,
+        live=True,
+    ),
+    Setting(
         "registration",
         "",
         "Calibration file of the rig (amg-fuse calibrate); empty takes both cameras for one view.",
