@@ -104,7 +104,8 @@ def test_engines_know_the_network_and_nothing_else_of_the_house():
 
 def test_bags_know_images_and_nothing_of_what_is_done_with_them():
     assert not found(
-        f"{PACKAGE}/bags", lambda name: room(name) not in {None, "bags", "image_encoding"}
+        f"{PACKAGE}/bags",
+        lambda name: room(name) not in {None, "bags", "image_encoding", "compressed_encoding"},
     )
 
 

@@ -1,14 +1,16 @@
 """Thermal and visible images of a bag, pair by pair."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from amg_fuse_ros.bags.pairing import StampPairer
 from amg_fuse_ros.bags.recording import (
+    COMPRESSED_IMAGE,
     IMAGE,
+    IMAGE_TYPES,
     BagError,
     Header,
     MessageError,
@@ -16,6 +18,7 @@ from amg_fuse_ros.bags.recording import (
     Recording,
 )
 from amg_fuse_ros.bags.topics import Topics
+from amg_fuse_ros.compressed_encoding import compressed_rgb_array, compressed_thermal_array
 from amg_fuse_ros.image_encoding import (
     Array,
     ImageEncodingError,
@@ -27,6 +30,12 @@ _log = logging.getLogger(__name__)
 
 SHOWN_PER_TOPIC = 5
 """Damaged messages logged one by one; the rest is only counted."""
+
+_READERS: Mapping[str, tuple[Callable[[Any], Array], Callable[[Any], Array]]] = {
+    IMAGE: (thermal_array, rgb_array),
+    COMPRESSED_IMAGE: (compressed_thermal_array, compressed_rgb_array),
+}
+"""What reads a thermal and a visible image, by type of message."""
 
 
 class FramePair(NamedTuple):
@@ -89,7 +98,7 @@ class PairReader:
         on_message: Callable[[RawMessage], None] | None = None,
     ) -> None:
         self.counts = PairCounts()
-        images = recording.topics(IMAGE)
+        images = recording.image_topics()
         self.expected = min(images.get(topics.thermal, 0), images.get(topics.rgb, 0))
         """Pairs there can be at most."""
         self._recording = recording
@@ -137,14 +146,14 @@ class PairReader:
                 break
             if self._on_message is not None:
                 self._on_message(raw)
-            if raw.msgtype == IMAGE and raw.topic in {thermal, rgb}:
+            if raw.msgtype in IMAGE_TYPES and raw.topic in {thermal, rgb}:
                 yield from self._pair(raw, 0 if raw.topic == thermal else 1)
         yield from self._settled(self._pairer.finish())
 
     def _pair(self, raw: RawMessage, stream: int) -> Iterator[FramePair]:
         try:
             message = self._recording.decode(raw)
-            pixels = thermal_array(message) if stream == 0 else rgb_array(message)
+            pixels = _READERS[raw.msgtype][stream](message)
         except (MessageError, ImageEncodingError) as error:
             self.skip(raw.topic, raw.record_ns, error)
             return

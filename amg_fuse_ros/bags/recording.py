@@ -18,6 +18,8 @@ from rosbags.serde import SerdeError
 from rosbags.typesys import Stores, get_typestore
 
 IMAGE = "sensor_msgs/msg/Image"
+COMPRESSED_IMAGE = "sensor_msgs/msg/CompressedImage"
+IMAGE_TYPES = frozenset({IMAGE, COMPRESSED_IMAGE})
 CAMERA_INFO = "sensor_msgs/msg/CameraInfo"
 
 MAX_CHUNK_BYTES = 1 << 30
@@ -124,6 +126,16 @@ class Recording:
         for connection in self._reader.connections:
             if msgtype is None or connection.msgtype == msgtype:
                 counts[connection.topic] = counts.get(connection.topic, 0) + connection.msgcount
+        return dict(sorted(counts.items()))
+
+    def image_topics(self) -> dict[str, int]:
+        """The topics with images, raw and compressed, and their numbers of messages.
+
+        Returns:
+            Message counts by topic, in alphabetical order.
+        """
+        raw, compressed = self.topics(IMAGE), self.topics(COMPRESSED_IMAGE)
+        counts = {topic: raw.get(topic, 0) + compressed.get(topic, 0) for topic in raw | compressed}
         return dict(sorted(counts.items()))
 
     def types(self) -> dict[str, str]:

@@ -12,13 +12,13 @@ from typing import Any, Protocol
 from amg_fuse_ros.bags.pairs import FramePair, PairCounts, PairReader
 from amg_fuse_ros.bags.recording import (
     CAMERA_INFO,
-    IMAGE,
+    IMAGE_TYPES,
     BagError,
     MessageError,
     RawMessage,
     Recording,
 )
-from amg_fuse_ros.bags.topics import Topics, guess_topics
+from amg_fuse_ros.bags.topics import Topics, camera_of, guess_topics
 from amg_fuse_ros.bags.writing import BagWriter, header_message
 from amg_fuse_ros.image_encoding import Array
 
@@ -104,10 +104,10 @@ def replay_ahead(
 ) -> ReplaySummary:
     """Fuses every pair of a bag into a new bag.
 
-    The output (mcap) has ``/fused/image`` (rgb8), ``/fused/mask`` (32FC1) and, where the visible
-    camera has one, ``/fused/camera_info``, all with the header and record time of the visible
-    image. It appears under its name when it is complete; an exception, Ctrl-C or a full disk
-    leaves nothing.
+    Images may be raw or compressed. The output (mcap) has ``/fused/image`` (rgb8),
+    ``/fused/mask`` (32FC1) and, where the visible camera has one, ``/fused/camera_info``, all with
+    the header and record time of the visible image. It appears under its name when it is complete;
+    an exception, Ctrl-C or a full disk leaves nothing.
 
     Args:
         bag: A rosbag2 folder or file, sqlite3 or mcap.
@@ -135,7 +135,7 @@ def replay_ahead(
         with BagWriter(out) as writer:
 
             def on_message(raw: RawMessage) -> None:
-                if raw.topic in copied and raw.msgtype in {IMAGE, CAMERA_INFO}:
+                if raw.topic in copied and raw.msgtype in {*IMAGE_TYPES, CAMERA_INFO}:
                     writer.write_raw(raw)
                 try:
                     infos.see(raw)
@@ -217,13 +217,13 @@ def _topics(recording: Recording, topics: Topics | None) -> Topics:
     if topics is None:
         return guess_topics(recording)
     found = guess_topics(recording, thermal=topics.thermal, rgb=topics.rgb)
-    return found if topics.rgb_info is None else topics
+    return found._replace(rgb_info=topics.rgb_info or found.rgb_info)
 
 
 def _sources(recording: Recording, topics: Topics) -> frozenset[str]:
     """The pair's image and CameraInfo topics, if they can stand beside the output's."""
     infos = recording.topics(CAMERA_INFO)
-    thermal_info = topics.thermal.rpartition("/")[0] + "/camera_info"
+    thermal_info = camera_of(topics.thermal) + "/camera_info"
     images = {topics.thermal, topics.rgb}
     sources = frozenset(
         images | {info for info in (thermal_info, topics.rgb_info) if info in infos}
@@ -239,7 +239,7 @@ def _why_nothing(recording: Recording, topics: Topics, counts: PairCounts, slop_
         return counts.broken
     if counts.problems:
         return f"{recording.path}: nothing was fused. {counts.problems[0]}"
-    images = recording.topics(IMAGE)
+    images = recording.image_topics()
     return (
         f"{recording.path}: no thermal and visible image lie within {slop_s * 1e3:g} ms "
         f"({topics.thermal}: {images[topics.thermal]}, {topics.rgb}: {images[topics.rgb]} images). "

@@ -3,8 +3,16 @@
 import re
 from typing import NamedTuple
 
-from amg_fuse_ros.bags.recording import CAMERA_INFO, IMAGE, BagError, MessageError, Recording
-from amg_fuse_ros.image_encoding import RGB_ENCODINGS
+from amg_fuse_ros.bags.recording import (
+    CAMERA_INFO,
+    COMPRESSED_IMAGE,
+    IMAGE_TYPES,
+    BagError,
+    MessageError,
+    Recording,
+)
+from amg_fuse_ros.compressed_encoding import compressed_header
+from amg_fuse_ros.image_encoding import RGB_ENCODINGS, ImageEncodingError
 
 THERMAL, VISIBLE, CAMERA, OTHER = "thermal", "visible", "camera", "other"
 
@@ -20,6 +28,9 @@ MEANING = {word: meaning for meaning, words in WORDS.items() for word in words.s
 GREY = frozenset({"mono8", "8UC1", "mono16", "16UC1"})
 SHORTEST_PART = 4
 """Words at least this long also count inside a longer one: ``thermal`` in ``thermalcam``."""
+
+COMPRESSED = "/compressed"
+"""What image_transport appends to a camera's topic for its compressed images."""
 
 
 class Topics(NamedTuple):
@@ -37,12 +48,14 @@ def guess_topics(
     """Finds the thermal and the visible image topic of a bag.
 
     Names decide first (``thermal``, ``ir``, ``flir``... against ``rgb``, ``color``, ``camera``...),
-    then the encodings of the first images: 16-bit or grey against colour.
+    then the encodings of the first images: 16-bit or grey against colour. Where a camera was
+    recorded raw and compressed, the raw images are taken.
 
     Args:
         recording: The opened bag.
-        thermal: The thermal topic, if it is known.
-        rgb: The visible topic, if it is known.
+        thermal: The thermal topic, if it is known; of a camera that was recorded compressed only,
+            the topic without ``/compressed`` will do.
+        rgb: The same of the visible camera.
 
     Returns:
         The pair, with the CameraInfo topic beside the visible one.
@@ -50,13 +63,12 @@ def guess_topics(
     Raises:
         BagError: If the answer is not clear; lists the image topics and what to pass.
     """
-    images = recording.topics(IMAGE)
-    for role, topic in (("thermal", thermal), ("rgb", rgb)):
-        if topic is not None and topic not in images:
-            raise BagError(_unclear(recording, f"there is no image topic {topic!r} for {role}"))
-
+    images = recording.image_topics()
+    thermal = _recorded(recording, thermal, "thermal")
+    rgb = _recorded(recording, rgb, "rgb")
+    doubled = {t for t in images if t.endswith(COMPRESSED) and images.get(_raw(t))}
     known = {topic for topic in (thermal, rgb) if topic is not None}
-    meaning = {topic: _meaning(topic) for topic in images if topic not in known}
+    meaning = {topic: _meaning(topic) for topic in images if topic not in known | doubled}
     named_thermal = [topic for topic, what in meaning.items() if what == THERMAL]
     others = [topic for topic, what in meaning.items() if what not in {THERMAL, OTHER}]
     if thermal is None:
@@ -70,8 +82,34 @@ def guess_topics(
     if thermal == rgb:
         raise BagError(_unclear(recording, f"thermal and rgb are the same topic {thermal!r}"))
 
-    info = rgb.rpartition("/")[0] + "/camera_info"
+    info = camera_of(rgb) + "/camera_info"
     return Topics(thermal, rgb, info if info in recording.topics(CAMERA_INFO) else None)
+
+
+def camera_of(topic: str) -> str:
+    """The namespace of a camera's topics: ``/rgb`` of ``/rgb/image_raw/compressed``.
+
+    Args:
+        topic: A topic with images, raw or compressed.
+
+    Returns:
+        What stands before the last part of the raw images' topic.
+    """
+    return _raw(topic).rpartition("/")[0]
+
+
+def _raw(topic: str) -> str:
+    return topic.removesuffix(COMPRESSED)
+
+
+def _recorded(recording: Recording, topic: str | None, role: str) -> str | None:
+    """The topic that was named, or its compressed images where only those were recorded."""
+    images = recording.image_topics()
+    if topic is None or topic in images:
+        return topic
+    if topic + COMPRESSED in images:
+        return topic + COMPRESSED
+    raise BagError(_unclear(recording, f"there is no image topic {topic!r} for {role}"))
 
 
 def _meaning(topic: str) -> str:
@@ -105,15 +143,21 @@ def _coloured(recording: Recording, topics: list[str]) -> list[str]:
 
 def _first_encoding(recording: Recording, topic: str) -> str:
     try:
-        message = next(recording.messages([topic], [IMAGE]), None)
-        return recording.decode(message).encoding if message else ""
-    except (BagError, MessageError):
+        raw = next(recording.messages([topic], IMAGE_TYPES), None)
+        if raw is None:
+            return ""
+        message = recording.decode(raw)
+        if raw.msgtype != COMPRESSED_IMAGE:
+            return message.encoding
+        grey = compressed_header(message).channels == 1 and "bayer" not in message.format
+        return "mono8" if grey else "rgb8"
+    except (BagError, MessageError, ImageEncodingError):
         return ""
 
 
 def _only(recording: Recording, candidates: list[str], role: str) -> str:
     """The one candidate; among several, the one that carries the raw image."""
-    raw = [topic for topic in candidates if topic.endswith("/image_raw")]
+    raw = [topic for topic in candidates if _raw(topic).endswith("/image_raw")]
     for choice in (candidates, raw):
         if len(choice) == 1:
             return choice[0]
@@ -122,11 +166,9 @@ def _only(recording: Recording, candidates: list[str], role: str) -> str:
 
 
 def _unclear(recording: Recording, reason: str) -> str:
-    images = recording.topics(IMAGE)
+    images = recording.image_topics()
     found = ", ".join(f"{topic} ({count})" for topic, count in images.items()) or "none"
-    compressed = recording.topics("sensor_msgs/msg/CompressedImage")
-    hint = f"; compressed topics are not read here: {', '.join(compressed)}" if compressed else ""
     return (
-        f"{recording.path}: {reason}. Image topics in the bag: {found}{hint}. "
+        f"{recording.path}: {reason}. Image topics in the bag: {found}. "
         "Pass the thermal and the rgb topic by name."
     )

@@ -20,8 +20,9 @@ from amg_fuse_ros.bags import (
     Topics,
     guess_topics,
 )
-from amg_fuse_ros.bags.recording import IMAGE
-from amg_fuse_ros.image_encoding import Array
+from amg_fuse_ros.bags.recording import COMPRESSED_IMAGE, IMAGE_TYPES
+from amg_fuse_ros.compressed_encoding import compressed_header
+from amg_fuse_ros.image_encoding import Array, ImageEncodingError
 from amg_fuse_ros.image_files import PARTIAL
 from amg_fuse_ros.offline.manifest import (
     OnlyOne,
@@ -177,7 +178,7 @@ def replay_one(
         SpreadError, OSError, ValueError: Nothing can be fused, see `spread` and `Recipe.make`.
     """
     with Recording(bag) as recording:
-        images = recording.topics(IMAGE)
+        images = recording.image_topics()
         pairs = min(images.get(topics.thermal, 0), images.get(topics.rgb, 0))
     chosen = choose_workers(workers, recipe, pairs // PAIRS_EACH, _pixels(bag, options))
     again: dict[str, Any] = {
@@ -289,9 +290,12 @@ def _stats(bag: Path) -> dict[str, list[int]]:
 
 def _pixels(bag: Path, options: ReplayOptions) -> int:
     """Pixels of the bag's first RGB image; the usual number where it cannot be read."""
-    with suppress(BagError, MessageError), Recording(bag) as recording:
+    unreadable = (BagError, MessageError, ImageEncodingError)
+    with suppress(*unreadable), Recording(bag) as recording:
         topic = _topics(recording, options).rgb
-        for raw in recording.messages([topic], [IMAGE]):
+        for raw in recording.messages([topic], IMAGE_TYPES):
             image = recording.decode(raw)
+            if raw.msgtype == COMPRESSED_IMAGE:
+                image = compressed_header(image)
             return int(image.height * image.width)
     return USUAL_PIXELS
