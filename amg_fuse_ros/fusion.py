@@ -4,8 +4,9 @@ The node, the command line, bag replay, evaluation and the benchmark all go thro
 :class:`Fuser`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 
 from amg_fuse_ros.calibration_file import load_calibration
 from amg_fuse_ros.engine import Engine, EngineError, create_engine
+from amg_fuse_ros.engine.fallback import FallbackEngine, Link, OnFallback, fallback_links
 from amg_fuse_ros.engine.static import StaticEngine
 from amg_fuse_ros.imaging.arrays import ByteImage, FloatImage, as_rgb, as_thermal
 from amg_fuse_ros.imaging.local_mask import local_mask
@@ -83,7 +85,10 @@ class Fuser:
         self.mask_form = mask_form
         self.steady = steady
         self._gain = ThermalGain(gain)
+        self._calibration = calibration
         self._registrar = Registrar(calibration) if calibration else None
+        self._chain: Callable[..., FallbackEngine] | None = None
+        self._on_fallback: OnFallback | None = None
 
     @classmethod
     def from_options(
@@ -99,6 +104,8 @@ class Fuser:
         gain: GainSettings | None = None,
         steady: bool = False,
         registration: str | Path = "",
+        fallback: str = "",
+        on_fallback: OnFallback | None = None,
     ) -> "Fuser":
         """Load weights, make the engine, and return the fuser: what options and parameters name.
 
@@ -113,6 +120,9 @@ class Fuser:
             gain: How thermal counts are mapped.
             steady: Whether the pairs are a sequence.
             registration: Calibration file (``amg-fuse calibrate``); ``""`` for none.
+            fallback: Engines that go on where the first one fails, see
+                :func:`amg_fuse_ros.engine.fallback.fallback_links`; ``""`` for none.
+            on_fallback: Told what ran, what runs now, and why; in the thread that fuses.
 
         Raises:
             FileNotFoundError: If the weights file or the calibration file is not there.
@@ -121,15 +131,54 @@ class Fuser:
             EngineUnavailableError: If the engine cannot run here.
         """
         wanted = None if size == "auto" else size
-        network = load_weights(weights or shipped_weights(wanted or "tiny"), size=wanted)
-        return cls(
-            create_engine(network, engine, device, precision),
+        load = partial(load_weights, weights or shipped_weights(wanted or "tiny"), size=wanted)
+        chain = partial(FallbackEngine, load, on_fallback=on_fallback)
+        fuser = cls(
+            chain(links=fallback_links(fallback, Link(engine, device, precision), load)),
             scale=scale,
             mask_form=mask_form,
             gain=gain,
             steady=steady,
             calibration=load_calibration(registration) if registration else None,
         )
+        fuser._chain, fuser._on_fallback = chain, on_fallback
+        return fuser
+
+    @property
+    def fallback_reason(self) -> str:
+        """Why it is not the first engine that runs; empty while it does."""
+        return self.engine.reason if isinstance(self.engine, FallbackEngine) else ""
+
+    def replacement(self, reason: str) -> "Fuser":
+        """A fuser of the same settings in the place of this one, whose engine hangs.
+
+        It runs the next engine of the chain, or where there is none the same one made anew. It
+        shares nothing that changes with this one, which is left to the thread that hangs in it.
+
+        Args:
+            reason: What happened, for people.
+
+        Raises:
+            EngineError: If this fuser was not made from options, or no engine can be made.
+        """
+        if self._chain is None or not isinstance(self.engine, FallbackEngine):
+            raise EngineError("only a fuser made from options can be replaced")
+        self.engine.give_up()
+        links = self.engine.links
+        failed = str(self.engine.now)
+        engine = self._chain(links=links[1:] or links, reason=f"{failed} failed: {reason}")
+        fuser = Fuser(
+            engine,
+            scale=self.scale,
+            mask_form=self.mask_form,
+            gain=self.gain,
+            steady=self.steady,
+            calibration=self._calibration,
+        )
+        fuser._chain, fuser._on_fallback = self._chain, self._on_fallback
+        if self._on_fallback is not None:
+            self._on_fallback(failed, str(engine.now), reason)
+        return fuser
 
     @property
     def scale(self) -> float:
@@ -171,7 +220,8 @@ class Fuser:
 
         Not with engines that are built for a resolution: they wait for that of the first pair.
         """
-        if isinstance(self.engine, StaticEngine):
+        engine = self.engine.running if isinstance(self.engine, FallbackEngine) else self.engine
+        if isinstance(engine, StaticEngine):
             return
         self.fuse(np.zeros((64, 64), np.uint8), np.zeros((64, 64, 3), np.uint8))
 

@@ -47,6 +47,10 @@ class LatencyBudget:
     For one thread.
     """
 
+    _step: int
+    _before: tuple[float, float] | None
+    """Scale and latency in front of the last change, until it has been learned from."""
+
     def __init__(
         self, budget_ms: float, steps: Sequence[float] = STEPS, *, largest: float = 1.0
     ) -> None:
@@ -184,7 +188,7 @@ class LatencyBudget:
     def _restart(self) -> None:
         self._step = 0
         self._climbed = False
-        self._before: tuple[float, float] | None = None
+        self._before = None
         self._failures: dict[int, int] = {}
         self._begin_window()
 

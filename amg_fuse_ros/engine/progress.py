@@ -11,10 +11,14 @@ LOGGER = logging.getLogger("amg_fuse_ros.engine")
 
 PERIOD_S = 4.0
 
+_lock = threading.Lock()
+_under_way = 0
+
 
 @contextmanager
 def told(what: str, period_s: float = PERIOD_S) -> Iterator[None]:
     """Log that ``what`` goes on: at its begin, every few seconds, and at its end."""
+    global _under_way  # noqa: PLW0603
     LOGGER.info("%s ...", what)
     began, over = time.monotonic(), threading.Event()
 
@@ -24,9 +28,18 @@ def told(what: str, period_s: float = PERIOD_S) -> Iterator[None]:
 
     thread = threading.Thread(target=go_on, name="amg_fuse_progress", daemon=True)
     thread.start()
+    with _lock:
+        _under_way += 1
     try:
         yield
     finally:
+        with _lock:
+            _under_way -= 1
         over.set()
         thread.join()
     LOGGER.info("%s: done after %.1f s", what, time.monotonic() - began)
+
+
+def is_building() -> bool:
+    """Whether any engine of this process is being built or loaded: who waits for it is not hung."""
+    return _under_way > 0
