@@ -74,6 +74,8 @@ setup(
             "Jinja2>=3.1",
         ],
         "ray": ["ray>=2.40"],
+        # Recordings and live views for the Rerun viewer: about 700 MB installed.
+        "view": ["rerun-sdk>=0.26"],
         "dev": [
             "pytest>=8.2,<9",
             "pytest-timeout>=2.3",
@@ -95,6 +97,7 @@ setup(
             "amg-fuse = amg_fuse_ros.cli:main",
             "fusion_node = amg_fuse_ros.ros.executables:fusion_node",
             "bag_player = amg_fuse_ros.ros.bag_player:main",
+            "viewer_node = amg_fuse_ros.ros.viewer_node:main",
         ],
     },
 )

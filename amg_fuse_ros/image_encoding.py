@@ -106,6 +106,12 @@ RGB_ENCODINGS: Mapping[str, Encoding] = {
 }
 """What a visible camera is read in."""
 
+MASK_ENCODINGS: Mapping[str, Encoding] = {
+    "32FC1": Encoding("32FC1", None, sample_bytes=4),
+    "mono8": Encoding("mono8", None),
+}
+"""What a mask is published in."""
+
 
 def thermal_array(message: ImageMessage, convert: Convert = convert_with_rosbags) -> Array:
     """The thermal image in a message.
@@ -121,7 +127,7 @@ def thermal_array(message: ImageMessage, convert: Convert = convert_with_rosbags
     Raises:
         ImageEncodingError: For another encoding, or fields that contradict each other.
     """
-    return _pixels(message, _encoding(message, THERMAL_ENCODINGS, "thermal"), convert)
+    return _pixels(message, _encoding(message, THERMAL_ENCODINGS, "thermal camera"), convert)
 
 
 def rgb_array(message: ImageMessage, convert: Convert = convert_with_rosbags) -> Array:
@@ -138,17 +144,34 @@ def rgb_array(message: ImageMessage, convert: Convert = convert_with_rosbags) ->
     Raises:
         ImageEncodingError: For another encoding, or fields that contradict each other.
     """
-    pixels = _pixels(message, _encoding(message, RGB_ENCODINGS, "visible"), convert)
+    pixels = _pixels(message, _encoding(message, RGB_ENCODINGS, "visible camera"), convert)
     if pixels.dtype == np.uint16:
         # Done here because libraries differ: one rounds, the other truncates.
         return np.asarray(cv2.convertScaleAbs(pixels, alpha=255 / 65535))
     return pixels
 
 
-def _encoding(message: ImageMessage, known: Mapping[str, Encoding], camera: str) -> Encoding:
+def mask_array(message: ImageMessage, convert: Convert = convert_with_rosbags) -> Array:
+    """The mask in a message: how much of each pixel comes from the visible camera.
+
+    Args:
+        message: In one of `MASK_ENCODINGS`.
+        convert: The library to convert with.
+
+    Returns:
+        HxW, float32 (0..1 as it was sent) or uint8 (0..255); may be a read-only view of the
+        message.
+
+    Raises:
+        ImageEncodingError: For another encoding, or fields that contradict each other.
+    """
+    return _pixels(message, _encoding(message, MASK_ENCODINGS, "mask"), convert)
+
+
+def _encoding(message: ImageMessage, known: Mapping[str, Encoding], what: str) -> Encoding:
     if message.encoding not in known:
         raise ImageEncodingError(
-            f"encoding {message.encoding!r} is not one a {camera} camera is read in; "
+            f"encoding {message.encoding!r} is not one a {what} is read in; "
             f"expected one of {', '.join(known)}"
         )
     return known[message.encoding]
@@ -202,6 +225,6 @@ def _packed(message: ImageMessage, encoding: Encoding) -> Array:
     row = message.width * encoding.channels * encoding.sample_bytes
     if message.step > row:
         data = np.ascontiguousarray(data.reshape(message.height, message.step)[:, :row]).reshape(-1)
-    if encoding.sample_bytes == 2 and bool(message.is_bigendian) != (sys.byteorder == "big"):
-        data = data.view(np.uint16).byteswap().view(np.uint8)
+    if encoding.sample_bytes > 1 and bool(message.is_bigendian) != (sys.byteorder == "big"):
+        data = data.view(f"u{encoding.sample_bytes}").byteswap().view(np.uint8)
     return data

@@ -75,6 +75,7 @@ def replay(
     queue: int = 30,
     copy_sources: bool = False,
     progress: Callable[[int, int], None] | None = None,
+    on_fused: Callable[[FramePair, Fused], None] | None = None,
 ) -> ReplaySummary:
     """Fuses every pair of a bag into a new bag, one after another; see `replay_ahead`."""
     return replay_ahead(
@@ -87,6 +88,7 @@ def replay(
         queue=queue,
         copy_sources=copy_sources,
         progress=progress,
+        on_fused=on_fused,
     )
 
 
@@ -101,6 +103,7 @@ def replay_ahead(
     queue: int = 30,
     copy_sources: bool = False,
     progress: Callable[[int, int], None] | None = None,
+    on_fused: Callable[[FramePair, Fused], None] | None = None,
 ) -> ReplaySummary:
     """Fuses every pair of a bag into a new bag.
 
@@ -120,6 +123,7 @@ def replay_ahead(
         queue: Images of each camera that may wait for a partner.
         copy_sources: Copy the image and CameraInfo messages of the pair along.
         progress: Called with the pairs done and the number there can be at most.
+        on_fused: Called with each pair and what it was fused to, in order.
 
     Returns:
         The counts.
@@ -158,6 +162,8 @@ def replay_ahead(
                     if info is not None:
                         stamped = replace(info, header=header_message(header))
                         writer.write_message(INFO_TOPIC, stamped, record_ns)
+                    if on_fused is not None:
+                        on_fused(pair, frame)
                     fused += 1
                 if progress is not None:
                     progress(done, reader.expected)

@@ -37,12 +37,13 @@ def main() -> None:
     from amg_fuse_ros.bags import BagError
     from amg_fuse_ros.engine import EngineError
     from amg_fuse_ros.spread import SpreadError
+    from amg_fuse_ros.view import ViewError
 
     # What the library logs while it works, the commands tell at their end.
     logging.getLogger("amg_fuse_ros").addHandler(logging.NullHandler())
     show_engine_log()
     try:
         app()
-    except (BagError, EngineError, SpreadError, OSError, ValueError) as error:
+    except (BagError, EngineError, SpreadError, ViewError, OSError, ValueError) as error:
         say("bold red", "error:", error)
         sys.exit(1)

@@ -1,5 +1,6 @@
 """``amg-fuse replay``: bags in, bags with fused images out."""
 
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -26,6 +27,7 @@ from amg_fuse_ros.cli.terminal import progress, say
 if TYPE_CHECKING:
     from amg_fuse_ros.offline import BagPlace, Recipe, ReplayOptions
     from amg_fuse_ros.spread import Workers
+    from amg_fuse_ros.view import RerunLog
 
 
 def replay(
@@ -42,6 +44,13 @@ def replay(
     copy_sources: Annotated[
         bool, typer.Option("--copy-sources", help="Copy the cameras' messages along.")
     ] = False,
+    rerun: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.rrd",
+            help="Also record thermal, RGB, fused, mask and latencies for the Rerun viewer.",
+        ),
+    ] = None,
     weights: Weights = "",
     size: Size = "auto",
     scale: Scale = 1.0,
@@ -75,13 +84,20 @@ def replay(
     options = ReplayOptions(thermal_topic, rgb_topic, slop_ms / 1000, copy_sources)
     one = bag[0] if len(bag) == 1 else None
     if one is not None and (not one.is_dir() or is_bag_folder(one)):
-        _replay_one(one, out, recipe, options, where)
+        _replay_one(one, out, recipe, options, where, rerun)
+    elif rerun is not None:
+        raise ValueError("--rerun takes one bag into one file; replay that bag alone")
     else:
         _replay_many(find_bags(bag, out), out, recipe, options, where)
 
 
 def _replay_one(
-    bag: Path, out: Path, recipe: "Recipe", options: "ReplayOptions", workers: "Workers"
+    bag: Path,
+    out: Path,
+    recipe: "Recipe",
+    options: "ReplayOptions",
+    workers: "Workers",
+    rerun: Path | None,
 ) -> None:
     from amg_fuse_ros import bags
     from amg_fuse_ros.offline import replay_one
@@ -90,8 +106,17 @@ def _replay_one(
         thermal, rgb = options.thermal_topic or None, options.rgb_topic or None
         topics = bags.guess_topics(recording, thermal=thermal, rgb=rgb)
     say("bold", "topics:", f"thermal {topics.thermal}, rgb {topics.rgb}")
-    with progress("replaying") as report:
-        summary = replay_one(bag, out, recipe, options, workers, topics=topics, progress=report)
+    with _rerun_log(rerun) as log, progress("replaying") as report:
+        summary = replay_one(
+            bag,
+            out,
+            recipe,
+            options,
+            workers,
+            topics=topics,
+            progress=report,
+            on_fused=log.pair if log else None,
+        )
     counts = summary.counts
     for problem in [*counts.problems, *([counts.broken] if counts.broken else [])]:
         say("yellow", "problem:", problem)
@@ -100,6 +125,14 @@ def _replay_one(
         f"{summary.fused} pairs fused into {out} in {summary.seconds:.1f} s; without partner: "
         f"{counts.unpaired_thermal} thermal, {counts.unpaired_rgb} rgb; skipped: {counts.skipped}"
     )
+
+
+def _rerun_log(file: Path | None) -> "AbstractContextManager[RerunLog | None]":
+    if file is None:
+        return nullcontext()
+    from amg_fuse_ros.view import RerunLog
+
+    return RerunLog(file)
 
 
 def _replay_many(

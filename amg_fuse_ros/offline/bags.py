@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from amg_fuse_ros import bags
 from amg_fuse_ros.bags import (
     BagError,
+    FramePair,
     MessageError,
     Recording,
     ReplaySummary,
@@ -21,6 +22,7 @@ from amg_fuse_ros.bags import (
     guess_topics,
 )
 from amg_fuse_ros.bags.recording import COMPRESSED_IMAGE, IMAGE_TYPES
+from amg_fuse_ros.bags.replaying import Fused
 from amg_fuse_ros.compressed_encoding import compressed_header
 from amg_fuse_ros.image_encoding import Array, ImageEncodingError
 from amg_fuse_ros.image_files import PARTIAL
@@ -161,6 +163,7 @@ def replay_one(
     *,
     topics: Topics,
     progress: Callable[[int, int], None] | None = None,
+    on_fused: Callable[[FramePair, Fused], None] | None = None,
 ) -> ReplaySummary:
     """Fuse one bag, its pairs by several workers where that pays off.
 
@@ -172,6 +175,7 @@ def replay_one(
         workers: Where; a Ray cluster gets the images over the network.
         topics: The pair's topics.
         progress: Called with the pairs done and the number there can be at most.
+        on_fused: Called with each pair and what it was fused to, in order.
 
     Raises:
         BagError: See :func:`amg_fuse_ros.bags.replay`.
@@ -186,6 +190,7 @@ def replay_one(
         "slop_s": options.slop_s,
         "copy_sources": options.copy_sources,
         "progress": progress,
+        "on_fused": on_fused,
     }
     if chosen.count == 1 and not chosen.ray:
         return bags.replay(bag, out, recipe.make().fuse, **again)
