@@ -25,7 +25,10 @@ DEPENDENCIES = {
 """Imported name to rosdep key, where they differ; llvmlite is a part of numba."""
 
 WITHOUT_ROSDEP_KEY = {"safetensors"}
-OPTIONAL = {"openvino", "onnx", "onnx_ir", "onnxruntime", "onnxscript", "torch_tensorrt", "ray", "rerun"}
+OPTIONAL = {
+    *("openvino", "onnx", "onnx_ir", "onnxruntime", "onnxscript", "torch_tensorrt"),
+    *("ray", "rerun"),
+}
 """Imported where they are asked for only; what asks for them says what to install."""
 
 
