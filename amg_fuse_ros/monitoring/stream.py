@@ -81,6 +81,7 @@ class StreamMonitor:
         self._stamp_ns = 0
         self._stamp_since = self._content_since = self._began
         self._digest: int | None = None
+        self._steady = False
         self._problem, self._refused = "", self._began
         self.format = ""
         self.former_format = ""
@@ -112,6 +113,7 @@ class StreamMonitor:
                 self.former_format = self.format
             self.format = image_format
             self._arrived, self._stamp_ns, self._digest = now, stamp_ns, digest
+            self._steady = not returned
         return tuple(events)
 
     def could_not_be_read(self, reason: str) -> None:
@@ -149,6 +151,11 @@ class StreamMonitor:
     def usable(self) -> bool:
         """Whether its images are worth waiting for; those that cannot be read are, one by one."""
         return self.state in {StreamState.WAITING, StreamState.GOOD, StreamState.UNREADABLE}
+
+    @property
+    def steady(self) -> bool:
+        """Whether the newest image came in time after another one: no first, no returning one."""
+        return self._steady
 
     @property
     def silent_s(self) -> float:

@@ -1,91 +1,81 @@
-"""What the node knows about itself, as numbers and as ``diagnostic_msgs``."""
+"""What the node knows about itself, as ``diagnostic_msgs``."""
 
-import threading
-from collections import Counter, deque
 from collections.abc import Mapping
-from time import monotonic
+from typing import TYPE_CHECKING
 
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 
-WINDOW_S = 10.0
-"""Rates and latencies are those of the last ten seconds."""
+from amg_fuse_ros.monitoring import Event, Severity, Statistics
+from amg_fuse_ros.monitoring.memory import resident_mb
 
-_MAX_EVENTS = 4096
+if TYPE_CHECKING:
+    from amg_fuse_ros.fusion import Fuser
+    from amg_fuse_ros.ros.pairing import Pairing
 
+STAGES = ("wait", "convert", "prepare", "engine", "finish", "publish")
+"""A frame's way from the later image's arrival to publication; together the latency."""
 
-class Statistics:
-    """Counts events and keeps recent latencies; for use from several threads."""
+COUNTS = ("pairs", "fused", "passed through", "held", "dropped", "refused", "failed", "hung")
+"""What became of pairs and images since the node was configured."""
 
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._began = monotonic()
-        self._counts: Counter[str] = Counter()
-        self._times: dict[str, deque[float]] = {}
-        self._latencies: deque[tuple[float, float]] = deque(maxlen=_MAX_EVENTS)
-
-    def count(self, event: str) -> None:
-        """Note that ``event`` has happened."""
-        now = monotonic()
-        with self._lock:
-            self._counts[event] += 1
-            self._times.setdefault(event, deque(maxlen=_MAX_EVENTS)).append(now)
-
-    def add_latency(self, seconds: float) -> None:
-        """Note how long a frame took from its newer image's arrival to its publication."""
-        with self._lock:
-            self._latencies.append((monotonic(), seconds))
-
-    def total(self, event: str) -> int:
-        """How often ``event`` has happened."""
-        with self._lock:
-            return self._counts[event]
-
-    def rate(self, event: str) -> float:
-        """Events per second over the last ``WINDOW_S`` seconds, or since the start."""
-        now = monotonic()
-        with self._lock:
-            recent = sum(t >= now - WINDOW_S for t in self._times.get(event, ()))
-        return recent / min(WINDOW_S, max(now - self._began, 1.0))
-
-    def values(self) -> dict[str, object]:
-        """All of it, by the names that /diagnostics shows."""
-        rates = {f"{e} rate [Hz]": self.rate(e) for e in ("thermal", "rgb", "pairs", "fused")}
-        totals = {e: self.total(e) for e in ("pairs", "fused", "dropped", "refused", "failed")}
-        return {
-            **rates,
-            **totals,
-            "not fused, nobody subscribes": self.total("unwatched"),
-            "latency p50 [ms]": self.latency_ms(0.5),
-            "latency p95 [ms]": self.latency_ms(0.95),
-        }
-
-    def latency_ms(self, quantile: float) -> float | None:
-        """A quantile (0..1) of the recent latencies in milliseconds; ``None`` without any."""
-        since = monotonic() - WINDOW_S
-        with self._lock:
-            recent = sorted(s for t, s in self._latencies if t >= since)
-        if not recent:
-            return None
-        return 1000 * recent[min(len(recent) - 1, int(quantile * len(recent)))]
+LEVELS: Mapping[Severity, bytes] = {
+    Severity.OK: DiagnosticStatus.OK,
+    Severity.WARN: DiagnosticStatus.WARN,
+    Severity.ERROR: DiagnosticStatus.ERROR,
+}
 
 
-OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
+def fuser_values(fuser: "Fuser") -> dict[str, object]:
+    """What fuses, by the names that /diagnostics shows."""
+    return {
+        "engine": fuser.engine.name,
+        "device": fuser.engine.device,
+        "precision": fuser.engine.precision,
+        "network.scale": f"{fuser.scale:g}",
+        "memory [MB]": round(resident_mb()),
+    }
 
 
-def assess(statistics: Statistics) -> tuple[bytes, str]:
-    """Level of an active node, and one line for people, from what happened recently."""
+def pairing_values(pairing: "Pairing") -> dict[str, object]:
+    """What pairing left over, by the names that /diagnostics shows."""
+    return {
+        "thermal without partner": pairing.unpaired_thermal,
+        "rgb without partner": pairing.unpaired_rgb,
+        "time jumps": pairing.time_jumps,
+    }
+
+
+def statistics_values(statistics: Statistics) -> dict[str, object]:
+    """Rates, counts and durations by the names that /diagnostics shows."""
     s = statistics
-    missing = [camera for camera in ("thermal", "rgb") if s.rate(camera) == 0]
-    findings = (
-        (s.rate("failed") > 0, ERROR, "pairs could not be fused, see the log"),
-        (s.rate("refused") > 0, ERROR, "images could not be read, see the log"),
-        (bool(missing), WARN, f"no images from: {', '.join(missing)}"),
-        (s.rate("pairs") == 0, WARN, "no stamps of the cameras are within sync.slop_ms"),
-        (s.rate("unwatched") > 0 and s.rate("fused") == 0, OK, "nobody subscribes"),
-        (s.rate("dropped") > 0, WARN, "the engine is slower than the cameras"),
-    )
-    return next(((level, text) for holds, level, text in findings if holds), (OK, "fusing"))
+    rates = {f"{e} rate [Hz]": s.rate(e) for e in ("thermal", "rgb", "pairs", "fused")}
+    totals = {
+        e: s.total(e)
+        for e in (
+            "pairs",
+            "fused",
+            "passed through",
+            "held",
+            "dropped",
+            "refused",
+            "failed",
+            "hung",
+        )
+    }
+    latency = s.milliseconds("latency", 0.5, 0.95, 0.99)
+    age = s.milliseconds("age", 0.5, 0.95, 0.99)
+    skew = s.milliseconds("skew", 0.5, 0.95)
+    return {
+        **rates,
+        **totals,
+        **{event.value: s.total(event.value) for event in Event},
+        "not fused, nobody subscribes": s.total("unwatched"),
+        **{f"latency p{q} [ms]": v for q, v in zip((50, 95, 99), latency, strict=True)},
+        **{f"age p{q} [ms]": v for q, v in zip((50, 95, 99), age, strict=True)},
+        **{f"{stage} p50/p95 [ms]": _pair(s.milliseconds(stage, 0.5, 0.95)) for stage in STAGES},
+        "stamps apart p50/p95 [ms]": _pair(skew),
+    }
 
 
 def make_diagnostics(
@@ -115,6 +105,10 @@ def make_diagnostics(
     array = DiagnosticArray(status=[status])
     array.header.stamp = stamp
     return array
+
+
+def _pair(milliseconds: tuple[float | None, ...]) -> str:
+    return "/".join(_text(value) for value in milliseconds)
 
 
 def _text(value: object) -> str:

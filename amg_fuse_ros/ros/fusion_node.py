@@ -4,47 +4,54 @@ The executor's thread only takes messages and pairs them; a worker thread conver
 publishes one pair at a time, always the newest.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from time import monotonic
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from diagnostic_msgs.msg import DiagnosticArray
 from lifecycle_msgs.srv import ChangeState
-from numpy.typing import NDArray
 from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
-from rclpy.qos import QoSProfile, ReliabilityPolicy
-from sensor_msgs.msg import CameraInfo, Image
+from rclpy.qos import ReliabilityPolicy
+from sensor_msgs.msg import CameraInfo
 
-from amg_fuse_ros.imaging.thermal import GainSettings
-from amg_fuse_ros.ros import parameters
-from amg_fuse_ros.ros.diagnostics import ERROR, OK, WARN, Statistics, assess, make_diagnostics
-from amg_fuse_ros.ros.image_messages import (
-    CONVERTER,
-    ImageMessageError,
-    to_message,
-    to_rgb,
-    to_thermal,
+from amg_fuse_ros.engine.progress import is_building
+from amg_fuse_ros.latency_budget import LatencyBudget
+from amg_fuse_ros.monitoring import (
+    ClockOffset,
+    Event,
+    FaultBook,
+    Limits,
+    Severity,
+    Statistics,
+    StreamMonitor,
 )
-from amg_fuse_ros.ros.library_log import forward_library_log
+from amg_fuse_ros.ros import parameters
+from amg_fuse_ros.ros.camera import Camera, ImageLike, Job
+from amg_fuse_ros.ros.diagnostics import (
+    LEVELS,
+    fuser_values,
+    make_diagnostics,
+    pairing_values,
+    statistics_values,
+)
+from amg_fuse_ros.ros.health import Health
+from amg_fuse_ros.ros.loading import load_fuser
+from amg_fuse_ros.ros.outputs import Outputs
+from amg_fuse_ros.ros.pairing import Pairing, apply_to_pairing, make_pairing
 from amg_fuse_ros.ros.subscriptions import subscribe_newest
-from amg_fuse_ros.ros.synchronizer import SYNCHRONIZER, PairSynchronizer, make_synchronizer
+from amg_fuse_ros.ros.time_jumps import stamp_ns_of
 from amg_fuse_ros.ros.worker import LatestWorker
-from amg_fuse_ros.settings import Settings, SettingValue, gain_settings
+from amg_fuse_ros.settings import Settings, SettingValue, defaults, gain_settings
 
-if TYPE_CHECKING:
-    from amg_fuse_ros.fusion import FusedFrame, Fuser
+if TYPE_CHECKING:  # torch takes seconds to import
+    from amg_fuse_ros.fusion import Fuser
+    from amg_fuse_ros.ros.frames import FrameMaker
 
 STOP_TIMEOUT_S = 1.0
-
-
-class Pair(NamedTuple):
-    """Two messages that belong together, and when the later one came (monotonic seconds)."""
-
-    thermal: Image
-    rgb: Image
-    arrived: float
+WATCH_PERIOD_S = 0.2
 
 
 class FusionNode(LifecycleNode):
@@ -54,25 +61,26 @@ class FusionNode(LifecycleNode):
     cameras and fuses. All settings are ROS parameters, see ``amg_fuse_ros.settings``.
     """
 
-    def __init__(self, **node_options: object) -> None:
+    def __init__(self, **node_options: Any) -> None:
         super().__init__("fusion_node", **node_options)
         self._active = False
-        self._fuser: Fuser | None = None
-        self._worker: LatestWorker[Pair] | None = None
-        self._synchronizer: PairSynchronizer | None = None
+        self._maker: FrameMaker | None = None
+        self._worker: LatestWorker[Job] | None = None
+        self._outputs: Outputs | None = None
+        self._cameras: dict[str, Camera] = {}
+        self._pairing: Pairing | None = None
         self._camera_info: CameraInfo | None = None
-        self._fused_size = "-"
         self._problem = ""
-        self._statistics = Statistics()
         parameters.declare(self)
         self._settings: dict[str, SettingValue] = dict(parameters.read(self))
-        parameters.watch(self, self._apply, lambda: self._fuser is not None)
+        parameters.watch(self, self._apply, lambda: self._maker is not None)
+        self._forget()
         self._diagnostics_publisher = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
+        steady = Clock(clock_type=ClockType.STEADY_TIME)  # also while /clock stands still
         self._diagnostics_timer = self.create_timer(
-            float(self._settings["diagnostics_period_s"]),
-            self._publish_diagnostics,
-            clock=Clock(clock_type=ClockType.STEADY_TIME),  # also while /clock stands still
+            float(self._settings["diagnostics_period_s"]), self._publish_diagnostics, clock=steady
         )
+        self.create_timer(WATCH_PERIOD_S, self._watch, clock=steady)
         self._refuse_impossible_transitions()
 
     def start(self) -> None:
@@ -84,9 +92,11 @@ class FusionNode(LifecycleNode):
 
     def on_configure(self, _: LifecycleState) -> TransitionCallbackReturn:
         """Load the weights and try the engine; fails, with the reason in the log, if they can't."""
-        self._settings = dict(parameters.read(self))
+        self._settings.update(parameters.read(self))
+        self._mend_gain()
+        self._forget()
         try:
-            self._fuser = self._make_fuser()
+            fuser = load_fuser(self._settings, self.get_logger())
         except Exception as error:  # whatever it is, the reason must reach people
             expected = isinstance(error, OSError | ValueError | RuntimeError)
             self._problem = str(error) if expected else f"{type(error).__name__}: {error}"
@@ -94,37 +104,69 @@ class FusionNode(LifecycleNode):
             self._release()
             return TransitionCallbackReturn.FAILURE
         self._problem = ""
-        self._statistics = Statistics()
         period_s = float(self._settings["diagnostics_period_s"])
         self._diagnostics_timer.timer_period_ns = round(period_s * 1e9)
-        output = QoSProfile(depth=1, reliability=_reliability(self._settings, "output"))
-        self._fused_publisher = self.create_lifecycle_publisher(Image, "fused/image", output)
-        self._mask_publisher = self.create_lifecycle_publisher(Image, "fused/mask", output)
-        self._info_publisher = self.create_lifecycle_publisher(
-            CameraInfo, "fused/camera_info", output
+        outputs = self._outputs = Outputs(
+            self, str(self._settings["transport.output"]), _reliability(self._settings, "output")
         )
-        self._worker = LatestWorker(self._process, self._report_failure, "fusion")
+        from amg_fuse_ros.ros.frames import FrameMaker
+
+        def make_maker(fuser: "Fuser") -> FrameMaker:
+            return FrameMaker(
+                fuser,
+                self._cameras,
+                outputs,
+                self._statistics,
+                self._settings,
+                self._budget,
+                lambda: self._camera_info,
+                lambda: self.get_clock().now().nanoseconds,
+                self._health.note_failure,
+            )
+
+        self._maker = make_maker(fuser)
+
+        def after_hang() -> Callable[[Job], Callable[[], None] | None]:
+            assert self._maker is not None
+            reason = f"no result within {float(self._settings['hang_timeout_s']):g} s"
+            self._maker = make_maker(self._maker.fuser.replacement(reason))
+            return self._make_frame
+
+        self._worker = LatestWorker(
+            self._make_frame,
+            self._health.note_failure,
+            "fusion",
+            hang_timeout_s=float(self._settings["hang_timeout_s"]),
+            on_hang=self._health.note_hang,
+            renew=after_hang,
+            excused=is_building,
+        )
         return TransitionCallbackReturn.SUCCESS
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Subscribe to the cameras."""
-        self._synchronizer = make_synchronizer(
-            self._take_pair,
-            slop_s=float(self._settings["sync.slop_ms"]) / 1000,
-            queue=int(self._settings["sync.queue"]),
+        settings = self._settings
+        self._pairing = make_pairing(settings, self._take_pair)
+        self._health.begin()
+        reliability = _reliability(settings, "input")
+        for name in ("thermal", "rgb"):
+            self._cameras[name] = Camera(
+                self,
+                name,
+                str(settings[f"transport.{name}"]),
+                reliability,
+                StreamMonitor(name, self._limits()),
+                partial(self._take, name),
+                partial(self._take_event, name),
+            )
+        self._info_subscription = subscribe_newest(
+            self, CameraInfo, "rgb/camera_info", self._take_camera_info, reliability
         )
-        reliability = _reliability(self._settings, "input")
-        self._camera_subscriptions = [
-            subscribe_newest(self, Image, "thermal/image_raw", self._take_thermal, reliability),
-            subscribe_newest(self, Image, "rgb/image_raw", self._take_rgb, reliability),
-            subscribe_newest(
-                self, CameraInfo, "rgb/camera_info", self._take_camera_info, reliability
-            ),
-        ]
         self._active = True
+        topics = ", ".join(camera.topic for camera in self._cameras.values())
+        assert self._outputs is not None
         self.get_logger().info(
-            f"active: {', '.join(s.topic_name for s in self._camera_subscriptions[:2])} -> "
-            f"{self._fused_publisher.topic_name}, {self._mask_publisher.topic_name}"
+            f"active: {topics} -> {self._outputs.fused_topic}, {self._outputs.mask_topic}"
         )
         return super().on_activate(state)
 
@@ -168,48 +210,34 @@ class FusionNode(LifecycleNode):
 
         self._service_change_state.callback = change_state
 
-    def _make_fuser(self) -> "Fuser":
-        self.get_logger().info("loading the network ...")
-        began = monotonic()
-        forward_library_log(self.get_logger())
-        from amg_fuse_ros.fusion import Fuser  # torch takes seconds to import
-
-        s = self._settings
-        fuser = Fuser.from_options(
-            weights=str(s["network.weights"]),
-            size=str(s["network.size"]),
-            engine=str(s["engine"]),
-            device=str(s["device"]),
-            precision=str(s["precision"]),
-            scale=float(s["network.scale"]),
-            mask_form=str(s["mask.form"]),
-            gain=self._gain(),
-            registration=str(s["registration"]),
-            steady=True,
-        )
-        fuser.warm_up()
-        fuser.reset()
-        engine = fuser.engine
-        self.get_logger().info(
-            f"network ready after {monotonic() - began:.1f} s: engine {engine.name}, "
-            f"{engine.precision} on {engine.device}, scale {fuser.scale:g}; "
-            f"messages by {CONVERTER}, pairs by {SYNCHRONIZER}"
-        )
-        return fuser
-
-    def _gain(self) -> GainSettings:
+    def _mend_gain(self) -> None:
         try:
-            return gain_settings(self._settings)
+            gain_settings(self._settings)
         except ValueError as error:  # a mistake in a file must not keep a vehicle blind
             self.get_logger().error(f"{error}; the defaults of thermal.* are used")
-            return GainSettings()
+            self._settings.update({k: v for k, v in defaults().items() if k.startswith("thermal.")})
+
+    def _forget(self) -> None:
+        """Start the books anew."""
+        self._told: dict[tuple[str, Event], float] = {}
+        self._statistics = Statistics()
+        self._clocks = ClockOffset()
+        self._budget = LatencyBudget(0.0)
+        self._health = Health(self._settings, self._statistics, self._clocks, self._budget)
+        self._faults = FaultBook(self._tell, float(self._settings["log_period_s"]))
+
+    def _limits(self) -> Limits:
+        s = self._settings
+        return Limits(float(s["faults.missing_after_s"]), float(s["faults.frozen_after_s"]))
 
     def _leave_cameras(self) -> None:
         self._active = False
-        if self._synchronizer is not None:
-            for subscription in self._camera_subscriptions:
-                self.destroy_subscription(subscription)
-            self._synchronizer = None
+        self._pairing = None
+        if self._cameras:
+            for camera in self._cameras.values():
+                camera.close()
+            self._cameras.clear()
+            self.destroy_subscription(self._info_subscription)
         if self._worker is not None:
             self._worker.clear()
 
@@ -218,136 +246,128 @@ class FusionNode(LifecycleNode):
         if self._worker is not None:
             self._worker.stop(STOP_TIMEOUT_S)
             self._worker = None
-            for publisher in (self._fused_publisher, self._mask_publisher, self._info_publisher):
-                self.destroy_lifecycle_publisher(publisher)
-        self._fuser = None
+        if self._outputs is not None:
+            self._outputs.close()
+            self._outputs = None
+        self._maker = None
         self._camera_info = None
 
     def _apply(self, name: str, value: SettingValue) -> None:
         """Put a live setting into effect; the table has accepted the value."""
-        if self._fuser is not None and name == "network.scale":
-            self._fuser.scale = float(value)
-        elif self._fuser is not None and name == "mask.form":
-            self._fuser.mask_form = str(value)
-        elif name.startswith("thermal."):
-            gain = gain_settings({**self._settings, name: value})
-            if self._fuser is not None:
-                self._fuser.gain = gain
-        elif self._synchronizer is not None and name == "sync.slop_ms":
-            self._synchronizer.slop_s = float(value) / 1000
-        elif self._synchronizer is not None and name == "sync.queue":
-            self._synchronizer.queue = int(value)
-        self._settings[name] = value
+        if name.startswith("thermal."):
+            gain_settings({**self._settings, name: value})  # refuses what does not fit the others
+        self._settings[name] = value  # the frame maker heeds its own before the next frame
+        if name == "log_period_s":
+            self._faults.quiet_s = float(value)
+        elif name == "hang_timeout_s" and self._worker is not None:
+            self._worker.hang_timeout_s = float(value)
+        elif name.startswith("faults."):
+            for camera in self._cameras.values():
+                camera.monitor.limits = self._limits()
+        elif self._pairing is not None and name.startswith("sync."):
+            apply_to_pairing(self._pairing, self._settings)
 
-    def _take_thermal(self, message: Image) -> None:
-        self._statistics.count("thermal")
-        if self._synchronizer is not None:
-            self._synchronizer.add_thermal(message)
+    def _take(self, name: str, message: ImageLike) -> None:
+        self._statistics.count(name)
+        self._clocks.note(name, stamp_ns_of(message))
+        monitor = self._cameras[name].monitor
+        if self._pairing is None or not monitor.usable:
+            return
+        add = self._pairing.add_thermal if name == "thermal" else self._pairing.add_rgb
+        add(message)
+        other = self._cameras["rgb" if name == "thermal" else "thermal"].monitor
+        # A stream that only just comes back gives the other one the time to do so, too.
+        if not other.usable and monitor.steady and self._settings["on_missing"] != "stop":
+            self._put(**{name: message})
 
-    def _take_rgb(self, message: Image) -> None:
-        self._statistics.count("rgb")
-        if self._synchronizer is not None:
-            self._synchronizer.add_rgb(message)
+    def _take_event(self, name: str, event: Event) -> None:
+        monitor = self._cameras[name].monitor
+        self._statistics.count(event.value)
+        if event in {Event.JUMP_BACK, Event.JUMP_AHEAD}:
+            self._clocks.forget()
+        last, now = self._told.get((name, event)), monotonic()
+        if last is not None and now - last < float(self._settings["log_period_s"]):
+            return
+        self._told[name, event] = now
+        text = f"{self._cameras[name].topic}: {event.value}"
+        if event is Event.NEW_FORMAT:
+            text += f" from {monitor.former_format} to {monitor.format}"
+        self.get_logger().warning(text)
 
     def _take_camera_info(self, message: CameraInfo) -> None:
         self._camera_info = message
 
-    def _take_pair(self, thermal: Image, rgb: Image) -> None:
+    def _take_pair(self, thermal: ImageLike, rgb: ImageLike) -> None:
         self._statistics.count("pairs")
-        if self._settings["lazy"] and not self._somebody_listens():
+        self._put(thermal=thermal, rgb=rgb)
+
+    def _put(self, *, thermal: ImageLike | None = None, rgb: ImageLike | None = None) -> None:
+        if self._worker is None or self._outputs is None:
+            return
+        if self._settings["lazy"] and not self._outputs.wanted():
             self._statistics.count("unwatched")
-        elif self._worker is not None and self._worker.put(Pair(thermal, rgb, monotonic())):
+        elif self._worker.put(Job(thermal, rgb, monotonic())):
             self._statistics.count("dropped")
-            self.get_logger().warning(
-                f"{self._statistics.total('dropped')} pairs dropped so far: they came faster than "
-                "the engine fuses; a lower network.scale is faster",
-                throttle_duration_sec=float(self._settings["log_period_s"]),
+
+    def _make_frame(self, job: Job) -> Callable[[], None] | None:
+        maker = self._maker
+        publish = maker(job) if maker is not None else None
+        return publish if self._active else None
+
+    def _watch(self) -> None:
+        if self._active:
+            engine_problem = self._maker.fuser.fallback_reason if self._maker else ""
+            stalled = self._worker is not None and self._worker.stalled
+            self._faults.update(
+                self._health.faults(self._cameras, self._pairing, engine_problem, stalled=stalled)
             )
 
-    def _somebody_listens(self) -> bool:
-        publishers = (self._fused_publisher, self._mask_publisher)
-        return any(p.get_subscription_count() > 0 for p in publishers)
-
-    def _process(self, pair: Pair) -> None:
-        """In the worker's thread: convert, fuse, publish."""
-        fuser = self._fuser
-        if fuser is None:
-            return
-        thermal = self._convert(to_thermal, pair.thermal, "thermal/image_raw")
-        rgb = self._convert(to_rgb, pair.rgb, "rgb/image_raw")
-        if thermal is None or rgb is None:
-            return
-        frame = fuser.fuse(thermal, rgb)
-        if not self._active:
-            return
-        self._publish(frame, pair)
-        self._statistics.count("fused")
-        self._statistics.add_latency(monotonic() - pair.arrived)
-        self._fused_size = "{}x{}".format(*frame.fused_at)
-
-    def _convert(
-        self, convert: Callable[[Image], NDArray[Any]], message: Image, topic: str
-    ) -> NDArray[Any] | None:
-        try:
-            return convert(message)
-        except ImageMessageError as error:
-            self._statistics.count("refused")
-            self.get_logger().error(
-                f"{self.resolve_topic_name(topic)}: {error}; the pair is left out",
-                throttle_duration_sec=float(self._settings["log_period_s"]),
-            )
-            return None
-
-    def _publish(self, frame: "FusedFrame", pair: Pair) -> None:
-        header = pair.rgb.header
-        self._fused_publisher.publish(
-            to_message(frame.image, str(self._settings["fused.encoding"]), header)
-        )
-        if self._mask_publisher.get_subscription_count() > 0:
-            mask = to_message(frame.mask, str(self._settings["mask.encoding"]), header)
-            self._mask_publisher.publish(mask)
-        info = self._camera_info
-        if info is not None:
-            info.header = header
-            self._info_publisher.publish(info)
-
-    def _report_failure(self, error: Exception) -> None:
-        self._statistics.count("failed")
-        self.get_logger().error(
-            f"a pair could not be fused: {type(error).__name__}: {error}",
-            throttle_duration_sec=float(self._settings["log_period_s"]),
-        )
+    def _tell(self, severity: Severity, text: str) -> None:
+        # A line for each: rclpy ties a severity to the line that first logged with it.
+        if severity is Severity.ERROR:
+            self.get_logger().error(text)
+        elif severity is Severity.WARN:
+            self.get_logger().warning(text)
+        else:
+            self.get_logger().info(text)
 
     def _publish_diagnostics(self) -> None:
-        fuser, synchronizer = self._fuser, self._synchronizer
-        if fuser is None:
-            level, message = (ERROR, self._problem) if self._problem else (WARN, "not configured")
+        maker, pairing = self._maker, self._pairing
+        if maker is None:
+            level, message = Severity.WARN, "not configured"
+            if self._problem:
+                level, message = Severity.ERROR, self._problem
             self._send_diagnostics(level, message, {"state": "unconfigured"})
             return
-        values: dict[str, object] = {
+        values = {
             "state": "active" if self._active else "inactive",
-            "engine": fuser.engine.name,
-            "device": fuser.engine.device,
-            "precision": fuser.engine.precision,
-            "network.scale": f"{fuser.scale:g}",
-            "fused at": self._fused_size,
-            **self._statistics.values(),
+            "fused at": maker.fused_at,
+            "latency budget": self._budget.words or "-",
+            "thermal clock behind, estimated [ms]": self._clocks.milliseconds,
+            **fuser_values(maker.fuser),
+            **statistics_values(self._statistics),
+            **(pairing_values(pairing) if pairing is not None else {}),
+            **{f"fault: {fault.key}": fault.text for fault in self._faults.current.values()},
         }
-        if synchronizer is not None:
-            values["thermal without partner"] = synchronizer.unpaired_thermal
-            values["rgb without partner"] = synchronizer.unpaired_rgb
-            values["time jumps"] = synchronizer.time_jumps
-        level, message = assess(self._statistics) if self._active else (OK, "inactive")
-        if fuser.scale < 1:
-            message += f"; fused at {fuser.scale:g} of the RGB size"
+        level, message = Severity.OK, "fusing" if self._active else "inactive"
+        if self._active and self._faults.worst is not None:
+            level, message = self._faults.worst.severity, self._faults.worst.text
+            others = len(self._faults.current) - 1
+            message += f" (and {others} more)" if others else ""
+        elif self._active and self._statistics.recent("unwatched"):
+            message = "nobody subscribes"
+        if maker.fuser.scale < 1:
+            message += f"; fused at {maker.fuser.scale:g} of the RGB size"
         self._send_diagnostics(level, message, values)
 
-    def _send_diagnostics(self, level: bytes, message: str, values: dict[str, object]) -> None:
+    def _send_diagnostics(
+        self, level: Severity, message: str, values: Mapping[str, object]
+    ) -> None:
         self._diagnostics_publisher.publish(
             make_diagnostics(
                 stamp=self.get_clock().now().to_msg(),
                 node_name=self.get_fully_qualified_name(),
-                level=level,
+                level=LEVELS[level],
                 message=message,
                 values=values,
             )

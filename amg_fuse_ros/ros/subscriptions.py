@@ -18,8 +18,9 @@ def subscribe_newest(
     topic: str,
     callback: Callable[[Any], None],
     reliability: ReliabilityPolicy,
+    on_mismatch: Callable[[str], None] | None = None,
 ) -> Subscription:
-    """Subscribe for the newest messages, and log publishers whose QoS does not fit.
+    """Subscribe for the newest messages, and tell of publishers whose QoS does not fit.
 
     Args:
         node: Who subscribes.
@@ -28,6 +29,7 @@ def subscribe_newest(
         callback: Takes each message.
         reliability: Asked of the publishers; a best-effort publisher never serves a reliable
             subscription.
+        on_mismatch: Told which publisher offers what, in words; by default the log is.
     """
     profile = QoSProfile(depth=QUEUE, reliability=reliability)
 
@@ -38,7 +40,8 @@ def subscribe_newest(
             f"{info.qos_profile.reliability.name} and {info.qos_profile.durability.name}"
             for info in node.get_publishers_info_by_topic(name)
         )
-        node.get_logger().warning(
+        tell = on_mismatch or node.get_logger().warning
+        tell(
             f"{name}: a publisher's QoS does not fit, its images do not arrive: asked for "
             f"{profile.reliability.name} and {profile.durability.name}, {offers or 'found none'}; "
             "set qos.input_reliability to best_effort, or the publisher to RELIABLE"

@@ -62,6 +62,15 @@ def test_a_stream_that_comes_back_is_good_at_once(monitor, watch):
     assert monitor.state is StreamState.GOOD
 
 
+def test_the_first_image_and_one_after_a_silence_make_no_steady_stream(monitor, watch):
+    steady = []
+    for pause in (0.1, 0.1, 0.1, 5.0, 0.1):
+        watch.now += pause
+        feed(monitor, watch, 0.1)
+        steady.append(monitor.steady)
+    assert steady == [False, True, True, False, True]
+
+
 @pytest.mark.parametrize(
     ("what", "state"),
     [

@@ -83,6 +83,7 @@ class Rig:
         self.rgb = self.node.create_publisher(Image, "rgb/image_raw", qos)
         self.info = self.node.create_publisher(CameraInfo, "rgb/camera_info", qos)
         self._clients: dict[str, Client] = {}
+        self._stamp_ms = 1_000_000
         self.fused: list[Image] = []
         self.masks: list[Image] = []
         self.infos: list[CameraInfo] = []
@@ -136,6 +137,37 @@ class Rig:
                     if image.header.stamp == stamp:
                         return image
         raise AssertionError("the pair did not come back fused")
+
+    def play(
+        self,
+        until: Callable[[], bool],
+        thermal: Callable[[int], Image] | None,
+        rgb: Callable[[int], Image] | None,
+        *,
+        start_ms: int | None = None,
+        period_ms: int = 50,
+    ) -> bool:
+        """Publish images of each camera that has some, at a rate, until something is so.
+
+        Stamps go on from where the last call left, but for ``start_ms``. Returns whether it came
+        to be so in time.
+        """
+        if start_ms is not None:
+            self._stamp_ms = start_ms
+        deadline = time.monotonic() + PATIENCE_S
+        due = time.monotonic()
+        while not until():
+            if time.monotonic() > deadline:
+                return False
+            if time.monotonic() >= due:
+                due += period_ms / 1000
+                self._stamp_ms += period_ms
+                if thermal is not None:
+                    self.thermal.publish(thermal(self._stamp_ms))
+                if rgb is not None:
+                    self.rgb.publish(rgb(self._stamp_ms))
+            self._executor.spin_once(timeout_sec=0.005)
+        return True
 
     def mask_of(self, fused: Image) -> Image:
         found = [m for m in self.masks if m.header.stamp == fused.header.stamp]

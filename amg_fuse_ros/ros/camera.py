@@ -1,0 +1,122 @@
+"""One camera as the node sees it: its topic, its health, its messages as arrays."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from rclpy.node import Node
+from rclpy.qos import ReliabilityPolicy
+from rclpy.subscription import Subscription
+from sensor_msgs.msg import CompressedImage, Image
+
+from amg_fuse_ros.monitoring import Event, StreamMonitor, content_digest
+from amg_fuse_ros.ros.compressed_messages import to_rgb_compressed, to_thermal_compressed
+from amg_fuse_ros.ros.image_messages import ImageMessageError, to_rgb, to_thermal
+from amg_fuse_ros.ros.subscriptions import subscribe_newest
+from amg_fuse_ros.ros.time_jumps import stamp_ns_of
+
+ImageLike: TypeAlias = Image | CompressedImage
+
+_CONVERTERS: dict[tuple[str, str], Callable[[Any], NDArray[Any]]] = {
+    ("thermal", "raw"): to_thermal,
+    ("thermal", "compressed"): to_thermal_compressed,
+    ("rgb", "raw"): to_rgb,
+    ("rgb", "compressed"): to_rgb_compressed,
+}
+
+
+class Job(NamedTuple):
+    """What becomes one frame: a pair, or one image while the other camera is missing."""
+
+    thermal: ImageLike | None
+    rgb: ImageLike | None
+    arrived: float
+    """When the later one came, monotonic seconds."""
+
+
+class Camera:
+    """Subscribes to one camera while it exists, and watches what comes.
+
+    Attributes:
+        name: ``thermal`` or ``rgb``.
+        topic: The full name of what it subscribes to.
+        monitor: The health of its stream.
+        mismatch: What is wrong with a publisher's QoS, in words, until an image comes; else empty.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        name: str,
+        transport: str,
+        reliability: ReliabilityPolicy,
+        monitor: StreamMonitor,
+        on_image: Callable[[ImageLike], None],
+        on_event: Callable[[Event], None],
+    ) -> None:
+        """Subscribe.
+
+        Args:
+            node: Who subscribes.
+            name: ``thermal`` or ``rgb``.
+            transport: ``raw``, or ``compressed``, whose topic ends in ``/compressed`` as those of
+                image_transport do.
+            reliability: Asked of the publisher.
+            monitor: Watches the stream.
+            on_image: Called with each message, after the monitor has seen it.
+            on_event: Called with what is remarkable about a message, before ``on_image``.
+        """
+        self.name = name
+        self.monitor = monitor
+        self.mismatch = ""
+        self._node = node
+        self._convert = _CONVERTERS[name, transport]
+        self._on_image = on_image
+        self._on_event = on_event
+        kind: type = Image
+        topic = self.topic = node.resolve_topic_name(f"{name}/image_raw")
+        if transport == "compressed":
+            # The base topic is what gets remapped, as with image_transport.
+            kind, topic = CompressedImage, f"{topic}/compressed"
+        self._subscription: Subscription = subscribe_newest(
+            node, kind, topic, self._take, reliability, self._note_mismatch
+        )
+        self.topic = self._subscription.topic_name
+
+    def close(self) -> None:
+        """Unsubscribe."""
+        self._node.destroy_subscription(self._subscription)
+
+    def publishers(self) -> int:
+        """How many publish the topic, whether their QoS fits or not."""
+        return self._node.count_publishers(self.topic)
+
+    def read(self, message: ImageLike) -> NDArray[Any]:
+        """The message's pixels; see `amg_fuse_ros.ros.image_messages`.
+
+        Raises:
+            ImageMessageError: They cannot be read; the monitor has noted why.
+        """
+        try:
+            pixels = self._convert(message)
+        except ImageMessageError as error:
+            self.monitor.could_not_be_read(str(error))
+            raise
+        return np.asarray(pixels)
+
+    def _note_mismatch(self, text: str) -> None:
+        self.mismatch = text
+
+    def _take(self, message: ImageLike) -> None:
+        form = (
+            message.format
+            if isinstance(message, CompressedImage)
+            else f"{message.width}x{message.height} {message.encoding}"
+        )
+        self.mismatch = ""
+        digest = content_digest(message.data) if self.monitor.limits.frozen_s else 0
+        stamp_ns = stamp_ns_of(message)
+        for event in self.monitor.note(stamp_ns, form, digest):
+            self._on_event(event)
+        self._on_image(message)

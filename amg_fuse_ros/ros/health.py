@@ -1,0 +1,188 @@
+"""What is wrong with a running node, in words for the person who has to mend it."""
+
+from collections.abc import Iterator, Mapping
+from time import monotonic
+from typing import Protocol
+
+from amg_fuse_ros.latency_budget import LatencyBudget
+from amg_fuse_ros.monitoring import ClockOffset, Fault, Severity, Statistics, StreamState
+from amg_fuse_ros.ros.camera import Camera
+from amg_fuse_ros.setting import Settings
+
+WARN, ERROR = Severity.WARN, Severity.ERROR
+
+MOST_OFFSET_MS = 60_000
+"""What ``sync.thermal_offset_ms`` takes; clocks further apart want mending, not a parameter."""
+
+FAILED_FOR_S = 5.0
+"""A failure is shown so long after the last one."""
+
+
+class Pairing(Protocol):
+    """What pairs the two streams."""
+
+    @property
+    def pairs(self) -> int:
+        """Pairs so far."""
+
+
+class Health:
+    """Looks at everything that a node knows, and names the faults that hold."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        statistics: Statistics,
+        clocks: ClockOffset,
+        budget: LatencyBudget,
+    ) -> None:
+        """Look at a node.
+
+        Args:
+            settings: The node's, read anew each time.
+            statistics: Of its frames.
+            clocks: Of its cameras.
+            budget: Of its latency.
+        """
+        self._settings = settings
+        self._statistics = statistics
+        self._clocks = clocks
+        self._budget = budget
+        self._failure = ("", 0.0)
+        self._pairs = (-1, 0.0)
+
+    def begin(self) -> None:
+        """The node became active: what was not seen yet is not missing yet."""
+        self._pairs = (-1, monotonic())
+
+    def note_failure(self, error: BaseException) -> None:
+        """A pair could not be fused; from any thread."""
+        self._failure = f"{type(error).__name__}: {error}", monotonic()
+
+    def note_hang(self, seconds: float) -> None:
+        """A pair was given up after so long; from any thread."""
+        self._statistics.count("hung")
+        self._failure = f"no result after {seconds:.1f} s, it was given up", monotonic()
+
+    def faults(
+        self,
+        cameras: Mapping[str, Camera],
+        pairing: Pairing | None,
+        engine_problem: str = "",
+        *,
+        stalled: bool = False,
+    ) -> Iterator[Fault]:
+        """Those that hold now; called a few times a second.
+
+        Args:
+            cameras: By name; none while the node is inactive.
+            pairing: What pairs their streams.
+            engine_problem: Why the engine is not the one that was asked for; else empty.
+            stalled: Whether the engine hung so often that nothing more is begun.
+        """
+        for camera, other in (("thermal", "rgb"), ("rgb", "thermal")):
+            if camera in cameras:
+                yield from self._of_camera(cameras[camera], cameras[other])
+        if pairing is not None:
+            yield from self._of_pairing(cameras, pairing)
+        failure, at = self._failure
+        if failure and monotonic() - at < FAILED_FOR_S:
+            yield Fault("failed", ERROR, f"a pair could not be fused: {failure}")
+        if engine_problem:
+            yield Fault("engine", WARN, engine_problem)
+        if stalled:
+            text = "the engine hung again and again, nothing more is fused until one pair ends"
+            yield Fault("stalled", ERROR, text)
+        yield from self._of_speed()
+
+    def _of_camera(self, camera: Camera, other: Camera) -> Iterator[Fault]:
+        name, monitor = camera.name, camera.monitor
+        state = monitor.state
+        if camera.mismatch:
+            yield Fault(f"{name} qos", WARN, camera.mismatch)
+        text = ""
+        if state is StreamState.MISSING:
+            since = f"for {monitor.silent_s:.1f} s" if monitor.ever_came else "so far"
+            publishers = camera.publishers()
+            hint = (
+                f"{publishers} publish it: does the camera send?"
+                if publishers
+                else "nobody publishes it: is the driver running, is the topic's name right?"
+            )
+            text = f"no {name} images on {camera.topic} {since}; {hint}"
+        elif state is StreamState.STAMPS_STAND:
+            text = (
+                f"the stamps on {camera.topic} stand still at {monitor.stamp_ns / 1e9:.3f} s: does "
+                "the driver set them?"
+            )
+        elif state is StreamState.CONTENT_STANDS:
+            text = f"all images on {camera.topic} are the same: the camera or its driver hangs"
+        if text:
+            yield Fault(f"{name} {state.value}", WARN, f"{text}; {self._consequence(other)}")
+        if monitor.problem:
+            key = f"{name} {StreamState.UNREADABLE.value}"
+            yield Fault(key, ERROR, f"{camera.topic}: {monitor.problem}; such images are left out")
+
+    def _consequence(self, other: Camera) -> str:
+        if not other.monitor.usable:
+            return "nothing is published"
+        told = {
+            "passthrough": f"{other.name} images are published as they are",
+            "hold": "the last fused image is published again and again",
+            "stop": "nothing is published",
+        }
+        return told[str(self._settings["on_missing"])]
+
+    def _of_pairing(self, cameras: Mapping[str, Camera], pairing: Pairing) -> Iterator[Fault]:
+        pairs, since = self._pairs
+        now = monotonic()
+        both_come = all(
+            c.monitor.ever_came and c.monitor.state is StreamState.GOOD for c in cameras.values()
+        )
+        if pairing.pairs != pairs or not both_come:
+            self._pairs = pairing.pairs, now
+            return
+        if now - since <= float(self._settings["faults.missing_after_s"]):
+            return
+        holds = self._settings["sync.policy"] == "hold_thermal"
+        limit = "sync.hold_limit_ms" if holds else "sync.slop_ms"
+        text = f"images of both cameras come, but no two stamps are within {limit}"
+        offset = self._clocks.milliseconds
+        if offset is not None and abs(offset) <= MOST_OFFSET_MS:
+            text += (
+                f"; the thermal stamps seem to be {abs(offset):.0f} ms "
+                f"{'behind' if offset > 0 else 'ahead'}: if so, set sync.thermal_offset_ms to "
+                f"{offset:.1f}"
+            )
+        yield Fault("no pairs", WARN, text)
+
+    def _of_speed(self) -> Iterator[Fault]:
+        s, settings = self._statistics, self._settings
+        pairs, dropped = s.recent("pairs"), s.recent("dropped")
+        if pairs and dropped / pairs > float(settings["diagnostics.warn_dropped"]):
+            share = f"{100 * dropped / pairs:.0f} %"
+            yield Fault(
+                "dropped",
+                WARN,
+                f"the engine is slower than the cameras: {share} of the pairs are dropped; a lower "
+                "network.scale, a latency_budget_ms or another engine is faster",
+            )
+        (p95,) = s.milliseconds("latency", 0.95)
+        for key, severity in (("error", ERROR), ("warn", WARN)):
+            limit = float(settings[f"diagnostics.{key}_latency_ms"])
+            if p95 is not None and 0 < limit < p95:
+                yield Fault(
+                    "latency",
+                    severity,
+                    f"latency p95 {p95:.0f} ms is above diagnostics.{key}_latency_ms ({limit:g})",
+                )
+                break
+        rate, least = s.rate("fused"), float(settings["diagnostics.warn_rate_hz"])
+        if rate < least and s.recent("pairs") and not s.recent("unwatched"):
+            yield Fault(
+                "rate",
+                WARN,
+                f"{rate:.1f} fused images a second are below diagnostics.warn_rate_hz ({least:g})",
+            )
+        if self._budget.exceeded:
+            yield Fault("budget", WARN, self._budget.words)

@@ -1,0 +1,98 @@
+"""What the node publishes: fused image, mask, camera_info, raw and compressed."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rclpy.lifecycle import LifecycleNode
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from std_msgs.msg import Header
+
+from amg_fuse_ros.ros.compressed_messages import to_compressed_message
+from amg_fuse_ros.ros.image_messages import to_message
+from amg_fuse_ros.setting import Settings
+
+
+class Outputs:
+    """The publishers of a configured node; each message is made only if somebody subscribes.
+
+    Attributes:
+        fused_topic: Full name of the fused image's topic.
+        mask_topic: Full name of the mask's.
+    """
+
+    def __init__(self, node: LifecycleNode, transport: str, reliability: ReliabilityPolicy) -> None:
+        """Create the publishers.
+
+        Args:
+            node: Whose they are; they publish while it is active.
+            transport: ``raw``, ``compressed`` or ``both``.
+            reliability: Offered to subscribers.
+        """
+        self._node = node
+        self._all: list[Any] = []
+        profile = QoSProfile(depth=1, reliability=reliability)  # nobody wants old frames late
+
+        def create(kind: type, topic: str) -> Any:
+            self._all.append(node.create_lifecycle_publisher(kind, topic, profile))
+            return self._all[-1]
+
+        self.fused_topic = node.resolve_topic_name("fused/image")
+        self.mask_topic = node.resolve_topic_name("fused/mask")
+        raw, compressed = transport != "compressed", transport != "raw"
+        self._fused: Any = create(Image, "fused/image") if raw else None
+        self._mask: Any = create(Image, "fused/mask") if raw else None
+        self._fused_compressed: Any = (
+            create(CompressedImage, f"{self.fused_topic}/compressed") if compressed else None
+        )
+        self._mask_compressed: Any = (
+            create(CompressedImage, f"{self.mask_topic}/compressed") if compressed else None
+        )
+        self._info = create(CameraInfo, "fused/camera_info")
+
+    def close(self) -> None:
+        """Take the publishers back."""
+        for publisher in self._all:
+            self._node.destroy_lifecycle_publisher(publisher)
+        self._all.clear()
+
+    def wanted(self) -> bool:
+        """Whether anybody subscribes to a fused image or a mask."""
+        images = (self._fused, self._mask, self._fused_compressed, self._mask_compressed)
+        return any(_heard(publisher) for publisher in images)
+
+    def publish(
+        self,
+        image: NDArray[np.uint8],
+        mask: NDArray[np.float32],
+        header: Header,
+        info: CameraInfo | None,
+        settings: Settings,
+    ) -> None:
+        """Publish one frame.
+
+        Args:
+            image: Fused image, H W 3, RGB.
+            mask: H W, 0..1.
+            header: Of all messages.
+            info: Of the RGB camera; its header is replaced.
+            settings: The node's, for encodings and quality.
+        """
+        if _heard(self._fused):
+            self._fused.publish(to_message(image, str(settings["fused.encoding"]), header))
+        if _heard(self._fused_compressed):
+            quality = int(settings["transport.jpeg_quality"])
+            self._fused_compressed.publish(to_compressed_message(image, "jpeg", header, quality))
+        if settings["mask.publish"]:
+            if _heard(self._mask):
+                self._mask.publish(to_message(mask, str(settings["mask.encoding"]), header))
+            if _heard(self._mask_compressed):
+                self._mask_compressed.publish(to_compressed_message(mask, "png", header))
+        if info is not None:
+            info.header = header
+            self._info.publish(info)
+
+
+def _heard(publisher: Any) -> bool:
+    return publisher is not None and publisher.get_subscription_count() > 0
