@@ -26,7 +26,7 @@ ROS_WHEELS = [
 
 
 def files(folder: str, pattern: str) -> list[str]:
-    return sorted(str(path) for path in Path(folder).glob(pattern))
+    return sorted(str(path) for path in Path(folder).glob(pattern) if path.is_file())
 
 
 setup(
@@ -46,6 +46,7 @@ setup(
         (f"share/{NAME}", ["package.xml"]),
         (f"share/{NAME}/launch", files("launch", "*.launch.py")),
         (f"share/{NAME}/config", files("config", "*")),
+        (f"share/{NAME}/config/sros2", files("config/sros2", "*")),
     ],
     install_requires=[
         "setuptools",
