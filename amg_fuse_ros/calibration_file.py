@@ -9,6 +9,7 @@ from amg_fuse_ros.imaging.registration import (
     CalibrationError,
     calibration_from_dict,
 )
+from amg_fuse_ros.plain_yaml import MAX_CHARACTERS, PlainYamlError, load_yaml
 
 
 def load_calibration(path: str | Path) -> Calibration:
@@ -21,10 +22,13 @@ def load_calibration(path: str | Path) -> Calibration:
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such calibration file")
+    size = path.stat().st_size
+    if size > 4 * MAX_CHARACTERS:
+        raise CalibrationError(f"{path}: expected a few lines of YAML, found {size} bytes")
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise CalibrationError(f"{path}: expected YAML, found something else ({error})") from error
+        values = load_yaml(path.read_text(encoding="utf-8"))
+    except (PlainYamlError, UnicodeDecodeError) as error:
+        raise CalibrationError(f"{path}: {error}") from error
     try:
         return calibration_from_dict(values)
     except CalibrationError as error:

@@ -73,3 +73,25 @@ def test_the_documented_example_can_be_read(tmp_path):
     path = tmp_path / "rig.yaml"
     path.write_text(example)
     assert load_calibration(path).to_thermal(np.array([[320.0, 240.0]])).shape == (1, 2)
+
+
+ALIASES = "a0: &a0 [x, x, x, x, x, x, x, x]\n" + "".join(
+    f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 8)}]\n" for n in range(1, 12)
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        (f"{ALIASES}model: *a11\n", "stands for more than"),
+        (f"model: {'[' * 100_000}", "nest"),
+        (f"rgb_size: [{'9' * 10_000}, 3]", "expected YAML"),
+        (f"model: {'x' * (5 << 20)}", "expected a few lines"),
+        ("model: &m [*m]", "no anchor before it"),
+    ],
+)
+def test_a_small_file_that_stands_for_gigabytes_is_refused(tmp_path, text, complaint):
+    path = tmp_path / "calibration.yaml"
+    path.write_text(text)
+    with pytest.raises(CalibrationError, match=complaint):
+        load_calibration(path)

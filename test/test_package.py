@@ -14,6 +14,7 @@ ROOT = Path(__file__).resolve().parents[1]
 DEPENDENCIES = {
     "cv2": "python3-opencv",
     "llvmlite": "python3-numba",
+    "lz4": "python3-rosbags-pip",
     "numba": "python3-numba",
     "numpy": "python3-numpy",
     "rich": "python3-rich",
@@ -22,7 +23,7 @@ DEPENDENCIES = {
     "typer": "python3-typer",
     "yaml": "python3-yaml",
 }
-"""Imported name to rosdep key, where they differ; llvmlite is a part of numba."""
+"""Imported name to rosdep key, where they differ; llvmlite comes with numba, lz4 with rosbags."""
 
 WITHOUT_ROSDEP_KEY = {"safetensors"}
 OPTIONAL = {

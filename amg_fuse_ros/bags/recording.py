@@ -13,9 +13,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
 
-from rosbags.rosbag2 import Reader
 from rosbags.serde import SerdeError
 from rosbags.typesys import Stores, get_typestore
+
+from amg_fuse_ros.bags.bounded_reading import BoundedReader
 
 IMAGE = "sensor_msgs/msg/Image"
 COMPRESSED_IMAGE = "sensor_msgs/msg/CompressedImage"
@@ -90,7 +91,7 @@ class Recording:
 
     def __enter__(self) -> "Recording":
         try:
-            self._reader = Reader(self.path)
+            self._reader = BoundedReader(self.path)
             self._reader.open()
             self._check_chunks()
         # A damaged file surfaces as any exception of rosbags, sqlite, YAML, zstd or struct.
