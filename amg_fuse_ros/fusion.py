@@ -21,6 +21,7 @@ from amg_fuse_ros.engine import Engine, EngineError, create_engine
 from amg_fuse_ros.engine.fallback import FallbackEngine, Link, OnFallback, fallback_links
 from amg_fuse_ros.engine.static import StaticEngine
 from amg_fuse_ros.imaging.arrays import ByteImage, FloatImage, as_rgb, as_thermal
+from amg_fuse_ros.imaging.guided_upsampling import upsample_guided
 from amg_fuse_ros.imaging.local_mask import local_mask
 from amg_fuse_ros.imaging.registration import Calibration, Registrar
 from amg_fuse_ros.imaging.thermal import GainSettings, ThermalGain, to_unit_range
@@ -244,9 +245,11 @@ class Fuser:
         began = perf_counter()
         thermal, rgb = as_thermal(thermal), as_rgb(rgb)
         height, width = rgb.shape[:2]
-        fused_at = (max(1, round(width * self._scale)), max(1, round(height * self._scale)))
-        visible = np.divide(_resize(rgb, fused_at), np.float32(255), dtype=np.float32)
-        warm, unseen = self._register(self._unit(thermal), visible, fused_at)
+        scale = self._scale  # may be set by another thread
+        fused_at = (max(1, round(width * scale)), max(1, round(height * scale)))
+        visible = _unit_rgb(_resize(rgb, fused_at))
+        full_warm, unseen = self._register(self._unit(thermal), rgb)
+        warm = _resize(full_warm, fused_at)
 
         prepared = perf_counter()
         fused = self.engine.fuse(visible, warm)
@@ -257,11 +260,13 @@ class Fuser:
             )
         ran = perf_counter()
 
-        mask = self._mask(fused, visible, warm)
+        if fused_at != (width, height):
+            fused = upsample_guided(fused, visible, warm, rgb, full_warm)
+            visible = _unit_rgb(rgb)
+        mask = self._mask(fused, visible, full_warm)
         if unseen is not None:
             fused[unseen], mask[unseen] = visible[unseen], 1
-        image = _resize(np.rint(fused * 255).astype(np.uint8), (width, height))
-        mask = _resize(mask, (width, height))
+        image = np.rint(fused * 255).astype(np.uint8)
         done = perf_counter()
         timings = {
             "prepare": prepared - began,
@@ -269,7 +274,7 @@ class Fuser:
             "finish": done - ran,
             "total": done - began,
         }
-        return FusedFrame(image, mask, timings, self._scale, fused_at)
+        return FusedFrame(image, mask, timings, scale, fused_at)
 
     def thermal_alone(
         self, thermal: NDArray[Any], size: tuple[int, int]
@@ -296,16 +301,17 @@ class Fuser:
         return self._gain(thermal) if self.steady else to_unit_range(thermal, self.gain)
 
     def _register(
-        self, thermal: FloatImage, visible: FloatImage, size: tuple[int, int]
+        self, thermal: FloatImage, rgb: ByteImage
     ) -> tuple[FloatImage, NDArray[np.bool_] | None]:
         """The thermal image on the RGB image's pixels, and which of these it does not show."""
+        size = (rgb.shape[1], rgb.shape[0])
         if self._registrar is None:
             return _resize(thermal, size), None
         warm, seen = self._registrar(thermal, size)
         if seen.all():
             return warm, None
         # The network gets there what it sees anyway: a black border would look like an edge.
-        return np.where(seen, warm, cv2.cvtColor(visible, cv2.COLOR_RGB2GRAY)), ~seen
+        return np.where(seen, warm, cv2.cvtColor(_unit_rgb(rgb), cv2.COLOR_RGB2GRAY)), ~seen
 
     def _mask(self, fused: FloatImage, visible: FloatImage, thermal: FloatImage) -> FloatImage:
         if self._mask_form == "local":
@@ -317,12 +323,14 @@ class Fuser:
         return mask
 
 
+def _unit_rgb(rgb: ByteImage) -> FloatImage:
+    return np.divide(rgb, np.float32(255), dtype=np.float32)
+
+
 def _resize(image: NDArray[Any], size: tuple[int, int]) -> Any:
-    """To ``size`` (width, height): by area when smaller, cubic for bytes, linear for floats."""
+    """To ``size`` (width, height): by area when smaller, else linear."""
     height, width = image.shape[:2]
     if (width, height) == size:
         return image
-    if size[0] < width or size[1] < height:
-        return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-    cubic = image.dtype == np.uint8
-    return cv2.resize(image, size, interpolation=cv2.INTER_CUBIC if cubic else cv2.INTER_LINEAR)
+    smaller = size[0] < width or size[1] < height
+    return cv2.resize(image, size, interpolation=cv2.INTER_AREA if smaller else cv2.INTER_LINEAR)
