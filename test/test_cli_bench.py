@@ -48,3 +48,17 @@ def test_bad_options_are_refused(arguments, words):
     done = run(*arguments)
     assert isinstance(done.exception, ValueError)
     assert words in str(done.exception)
+
+
+@pytest.mark.ros
+def test_the_node_without_the_network_is_timed_by_stage(monkeypatch):
+    monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+    done = CliRunner().invoke(app, ["bench", "--pipeline", "--resolution", "64x48", "--json"])
+    assert done.exit_code == 0, done.output
+    result = json.loads(done.stdout)
+    assert 0 < result["overhead_ms_p50"] <= result["overhead_ms_p95"]
+    assert result["stages"].keys() == {
+        "wait", "convert", "prepare", "engine", "finish", "publish"
+    }  # fmt: skip
+    assert result["fused"] >= 240
+    assert result["fused"] + result["dropped"] <= result["pairs"]

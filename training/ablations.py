@@ -23,7 +23,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from training.allocator import keep_big_blocks
+from amg_fuse_ros.allocator import keep_big_blocks
 from training.config import TrainingConfig
 from training.data.pairs import find_pairs, split_by_scene
 from training.metrics import METRICS

@@ -24,7 +24,7 @@ import numpy as np
 import torch
 import typer
 
-from training.allocator import keep_big_blocks
+from amg_fuse_ros.allocator import keep_big_blocks
 from training.config import TrainingConfig
 from training.data.loading_speed import time_loading
 from training.data.pairs import PairDataset, find_pairs

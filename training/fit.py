@@ -9,7 +9,7 @@ from typing import Annotated
 import torch
 import typer
 
-from training.allocator import keep_big_blocks
+from amg_fuse_ros.allocator import keep_big_blocks
 from training.config import TrainingConfig
 from training.data.pairs import find_pairs, split_by_scene
 from training.pseudo_truth.emma import EmmaPseudoTruth

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from amg_fuse_ros.benchmark.candidates import EXACT, PLAIN, Candidate, Case
-from amg_fuse_ros.monitoring.memory import peak_mb, resident_mb
 from amg_fuse_ros.engine import EngineError
+from amg_fuse_ros.monitoring.memory import peak_mb, resident_mb
 from amg_fuse_ros.resolution import Resolution
 
 PAIRS = 3

@@ -1,6 +1,8 @@
 """``amg-fuse bench``: how fast the engines are here, against the plain formulation."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -36,9 +38,16 @@ def bench(
         Path | None,
         typer.Option("--compare", help="JSON of an earlier run; fails where that was better."),
     ] = None,
+    pipeline: Annotated[
+        bool,
+        typer.Option("--pipeline", help="Time the ROS node without the network, nothing else."),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Time engines on drawn pairs, in turn, against the plain published formulation."""
+    if pipeline:
+        _time_pipeline(resolution, as_json)
+        return
     from amg_fuse_ros import benchmark
     from amg_fuse_ros.resolution import Resolution
 
@@ -73,3 +82,24 @@ def bench(
         if worse:
             raise typer.Exit(1)
         say("green", "compared:", f"nothing is worse than in {compare_with}")
+
+
+def _time_pipeline(resolution: str, as_json: bool) -> None:
+    # A process of its own: it is the node, and only the ROS room may import rclpy.
+    module = "amg_fuse_ros.ros.pipeline_benchmark"
+    command = [sys.executable, "-m", module, "--size", resolution]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        reason = (done.stderr.strip() or "no reason given").splitlines()[-1]
+        raise RuntimeError(f"the node could not be timed: {reason}")
+    result = json.loads(done.stdout.strip().splitlines()[-1])
+    if as_json:
+        typer.echo(json.dumps(result, indent=1))
+        return
+    typer.echo(
+        f"{result['resolution']} at {result['rate_hz']:g} Hz, {result['fused']} pairs, "
+        f"{result['dropped']} dropped: from the later message's arrival to publication "
+        f"{result['overhead_ms_p50']:.1f} ms (p50), {result['overhead_ms_p95']:.1f} ms (p95)"
+    )
+    stages = ", ".join(f"{name} {ms:.1f}" for name, ms in result["stages"].items())
+    typer.echo(f"of it, ms (p50): {stages}")

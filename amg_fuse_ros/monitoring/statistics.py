@@ -18,7 +18,15 @@ class Statistics:
         """Start at nothing; ``clock`` gives seconds that never jump."""
         self._clock = clock
         self._lock = threading.Lock()
-        self._began = clock()
+        self.reset()
+
+    def reset(self) -> None:
+        """Begin anew."""
+        with self._lock:
+            self._start()
+
+    def _start(self) -> None:
+        self._began = self._clock()
         self._counts: Counter[str] = Counter()
         self._times: dict[str, deque[float]] = {}
         self._durations: dict[str, deque[tuple[float, float]]] = {}

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from amg_fuse_ros.allocator import keep_big_blocks
 from amg_fuse_ros.ros.process import run_node
 
 
@@ -9,6 +10,7 @@ def fusion_node(args: list[str] | None = None) -> None:
     """Run the fusion node until SIGINT or SIGTERM."""
 
     def find_node() -> Any:
+        keep_big_blocks()
         from amg_fuse_ros.ros.fusion_node import FusionNode
 
         return FusionNode

@@ -13,6 +13,7 @@ from diagnostic_msgs.msg import DiagnosticArray
 from lifecycle_msgs.srv import ChangeState
 from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
+from rclpy.impl.rcutils_logger import RcutilsLogger
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.qos import ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo
@@ -61,8 +62,19 @@ class FusionNode(LifecycleNode):
     cameras and fuses. All settings are ROS parameters, see ``amg_fuse_ros.settings``.
     """
 
-    def __init__(self, **node_options: Any) -> None:
+    def __init__(
+        self,
+        load: Callable[[Settings, RcutilsLogger], "Fuser"] = load_fuser,
+        **node_options: Any,
+    ) -> None:
+        """Declare the parameters; `start` or a lifecycle manager does the rest.
+
+        Args:
+            load: Loads the network when the node is configured.
+            node_options: As those of ``rclpy.node.Node``.
+        """
         super().__init__("fusion_node", **node_options)
+        self._load = load
         self._active = False
         self._maker: FrameMaker | None = None
         self._worker: LatestWorker[Job] | None = None
@@ -96,7 +108,7 @@ class FusionNode(LifecycleNode):
         self._mend_gain()
         self._forget()
         try:
-            fuser = load_fuser(self._settings, self.get_logger())
+            fuser = self._load(self._settings, self.get_logger())
         except Exception as error:  # whatever it is, the reason must reach people
             expected = isinstance(error, OSError | ValueError | RuntimeError)
             self._problem = str(error) if expected else f"{type(error).__name__}: {error}"
@@ -189,6 +201,11 @@ class FusionNode(LifecycleNode):
         """After an unexpected error: back to unconfigured, so that it can be tried again."""
         self._release()
         return TransitionCallbackReturn.SUCCESS
+
+    @property
+    def statistics(self) -> Statistics:
+        """Counts and latencies since the node was configured."""
+        return self._statistics
 
     def close(self) -> None:
         """Stop working; an inference under way is waited for, but not for long."""

@@ -61,7 +61,7 @@ def test_bad_options_are_an_error_in_a_line():
 def test_kept_blocks_are_not_asked_from_the_kernel_again():
     code = (
         "import resource, torch\n"
-        "from training.allocator import keep_big_blocks\n"
+        "from amg_fuse_ros.allocator import keep_big_blocks\n"
         "kept = {kept}\n"
         "if kept and not keep_big_blocks(): raise SystemExit('not glibc')\n"
         "for _ in range(20): torch.ones(1 << 24)\n"  # until the heap has grown

@@ -1,7 +1,8 @@
-"""Let the C allocator keep big blocks, so that each step does not ask the kernel for zeroed pages.
+"""Let the C allocator keep big blocks, so that not each frame asks the kernel for zeroed pages.
 
-A training step allocates and frees hundreds of blocks of 10 to 100 MB. glibc hands each back to
-the kernel, and gets it back page by page, zeroed: a quarter of the time of a step on the CPU.
+A frame, and a training step, allocates and frees hundreds of blocks of 1 to 100 MB. glibc hands
+each back to the kernel, and gets it back page by page, zeroed: a quarter of the time of a training
+step on the CPU, a third of what the node adds to the network.
 """
 
 import ctypes
