@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,8 @@ def load_weights(path: str | Path, *, size: str | None = None) -> AMGFuse:
     with torch.device("meta"):
         network = AMGFuse.from_size(found)
     check_keys(state, network.state_dict(), f"size {found!r}", path)
+    if broken := [key for key, value in state.items() if not value.isfinite().all()]:
+        raise WeightsError(f"{path}: expected finite weights, found others in {_some(broken)}")
     network.load_state_dict(state, assign=True)
     return network.eval().requires_grad_(True)
 
@@ -95,9 +98,11 @@ def read_card(path: str | Path) -> dict[str, Any]:
         return {}
     try:
         with safe_open(str(path), "pt") as file:
-            card: dict[str, Any] = json.loads((file.metadata() or {}).get("card", "{}"))
-    except (SafetensorError, ValueError) as error:
+            card = json.loads((file.metadata() or {}).get("card", "{}"))
+    except (SafetensorError, ValueError, RecursionError) as error:
         raise WeightsError(f"{path}: not a readable safetensors file ({error})") from error
+    if not isinstance(card, dict):
+        raise WeightsError(f"{path}: expected a card of names and values, found {card!r:.80}")
     return card
 
 
@@ -138,9 +143,37 @@ def read_tensors(path: str | Path) -> dict[str, Tensor]:
             raise WeightsError(
                 f"{path}: expected a tensor under {key!r}, found {type(value).__name__}"
             )
+        _check_tensor(str(key), value, path)
         name = str(key).removeprefix("module.")
         state[name] = value if value.dtype == torch.float64 else value.float()
     return state
+
+
+def _check_tensor(key: str, value: Tensor, path: Path) -> None:
+    """Refuses a tensor that is not what it seems, before it is copied.
+
+    A view of one value can have any shape, and one without data any size.
+    """
+    plain = value.layout == torch.strided and value.device.type == "cpu" and not value.is_complex()
+    if not plain:
+        raise WeightsError(
+            f"{path}: expected plain numbers under {key!r}, found {value.dtype} "
+            f"({value.layout}) on {value.device}"
+        )
+    if value.numel() * value.element_size() > path.stat().st_size:
+        raise WeightsError(
+            f"{path}: {key!r} claims {tuple(value.shape)} values of {value.dtype}, more than the "
+            "file holds"
+        )
+
+
+def _check_archive(path: Path) -> None:
+    """Refuses an archive that unpacks to much more than it is; PyTorch's are not compressed."""
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            unpacked = sum(entry.file_size for entry in archive.infolist())
+        if unpacked > 2 * path.stat().st_size:
+            raise ValueError(f"an archive that unpacks to {unpacked} bytes")
 
 
 def _read_file(path: Path) -> Any:
@@ -148,6 +181,7 @@ def _read_file(path: Path) -> Any:
         if path.suffix == ".safetensors":
             with safe_open(str(path), "pt") as file:
                 return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+        _check_archive(path)
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # the readers raise whatever the damaged bytes lead them to
         raise WeightsError(

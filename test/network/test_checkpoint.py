@@ -1,5 +1,9 @@
 """Weights files load whatever their wrapping, and say what is wrong with them."""
 
+import json
+import struct
+import zipfile
+
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -139,6 +143,77 @@ def test_a_pickle_that_would_run_code_is_refused_and_does_not_run(tmp_path):
     torch.save({"AWF": Payload()}, path)
     refuse(path)
     assert not (tmp_path / "ran").exists()
+
+
+FIRST = "patch_embed_vi.proj.weight"
+
+
+@pytest.mark.parametrize(
+    ("tensor", "complaint"),
+    [
+        (lambda: torch.zeros(1, dtype=torch.float16).expand(10**7, 10**7), "more than the file"),
+        (lambda: torch.zeros(10**12, device="meta"), "expected plain numbers"),
+        (lambda: torch.zeros(3, 3).to_sparse(), "plain numbers"),
+        (lambda: torch.zeros(4, dtype=torch.complex64), "expected plain numbers"),
+    ],
+    ids=["a view of one value", "no data", "sparse", "complex"],
+)
+def test_a_tensor_that_is_not_what_it_seems_costs_no_memory(tmp_path, state, tensor, complaint):
+    path = tmp_path / "w.pth"
+    torch.save({**state, FIRST: tensor()}, path)
+    refuse(path, FIRST, complaint)
+
+
+def test_weights_that_are_no_numbers_are_refused(tmp_path, state):
+    path = tmp_path / "w.pth"
+    torch.save({**state, FIRST: state[FIRST] * float("nan")}, path)
+    refuse(path, "expected finite weights", FIRST)
+
+
+def test_an_archive_that_unpacks_to_much_more_is_not_unpacked(tmp_path, state):
+    good, bomb = tmp_path / "w.pth", tmp_path / "bomb.pth"
+    torch.save(state, good)
+    with (
+        zipfile.ZipFile(good) as source,
+        zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as packed,
+    ):
+        for entry in source.infolist():
+            filler = bytes(100 << 20) if entry.filename.endswith("/data/0") else None
+            packed.writestr(entry.filename, filler or source.read(entry))
+    refuse(bomb, "an archive that unpacks to")
+
+
+def safetensors_file(path, header, content=b""):
+    text = header if isinstance(header, bytes) else json.dumps(header).encode()
+    path.write_bytes(struct.pack("<Q", len(text)) + text + content)
+    return path
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        {"a": {"dtype": "F32", "shape": [10**6, 10**6], "data_offsets": [0, 4 * 10**12]}},
+        {"a": {"dtype": "F32", "shape": [2**40], "data_offsets": [0, 4]}},
+        {"a": {"dtype": "F32", "shape": [1], "data_offsets": [4, 0]}},
+        b"[" * 100_000,
+    ],
+)
+def test_a_safetensors_header_that_lies_is_refused(tmp_path, header):
+    refuse(safetensors_file(tmp_path / "w.safetensors", header, bytes(4)))
+
+
+def test_a_safetensors_header_of_a_size_no_file_has_is_refused(tmp_path):
+    path = tmp_path / "w.safetensors"
+    path.write_bytes(struct.pack("<Q", 1 << 62) + b"{}")
+    refuse(path)
+
+
+@pytest.mark.parametrize("card", ["[1, 2]", "[" * 100_000, "{", "3"])
+def test_a_card_that_is_none_is_refused(tmp_path, card):
+    tensor = {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}
+    header = {"__metadata__": {"card": card}, "a": tensor}
+    with pytest.raises(WeightsError, match=r"w\.safetensors"):
+        read_card(safetensors_file(tmp_path / "w.safetensors", header, bytes(4)))
 
 
 def test_a_file_that_is_not_there_is_said_to_be_missing(tmp_path):
