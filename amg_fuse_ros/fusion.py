@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from amg_fuse_ros.calibration_file import load_calibration
 from amg_fuse_ros.engine import Engine, EngineError, create_engine
 from amg_fuse_ros.engine.fallback import FallbackEngine, Link, OnFallback, fallback_links
+from amg_fuse_ros.engine.shared import POOL, SharedEngine
 from amg_fuse_ros.engine.static import StaticEngine
 from amg_fuse_ros.imaging.arrays import ByteImage, FloatImage, as_rgb, as_thermal
 from amg_fuse_ros.imaging.guided_upsampling import upsample_guided
@@ -107,6 +108,7 @@ class Fuser:
         registration: str | Path = "",
         fallback: str = "",
         on_fallback: OnFallback | None = None,
+        shared: bool = False,
     ) -> "Fuser":
         """Load weights, make the engine, and return the fuser: what options and parameters name.
 
@@ -124,6 +126,8 @@ class Fuser:
             fallback: Engines that go on where the first one fails, see
                 :func:`amg_fuse_ros.engine.fallback.fallback_links`; ``""`` for none.
             on_fallback: Told what ran, what runs now, and why; in the thread that fuses.
+            shared: Use the engines of other fusers of this process that have the same weights,
+                engine, device and precision, one pair at a time, in turn.
 
         Raises:
             FileNotFoundError: If the weights file or the calibration file is not there.
@@ -133,7 +137,8 @@ class Fuser:
         """
         wanted = None if size == "auto" else size
         load = partial(load_weights, weights or shipped_weights(wanted or "tiny"), size=wanted)
-        chain = partial(FallbackEngine, load, on_fallback=on_fallback)
+        make = POOL.take if shared else create_engine
+        chain = partial(FallbackEngine, load, on_fallback=on_fallback, make=make)
         fuser = cls(
             chain(links=fallback_links(fallback, Link(engine, device, precision), load)),
             scale=scale,
@@ -216,12 +221,19 @@ class Fuser:
         """Forget the pairs so far: another sequence begins."""
         self._gain.reset()
 
+    def close(self) -> None:
+        """Let the engine go; the last one who does so frees a shared one."""
+        if isinstance(self.engine, FallbackEngine):
+            self.engine.close()
+
     def warm_up(self) -> None:
         """Fuse a small blank pair, so that the first real one finds everything loaded.
 
         Not with engines that are built for a resolution: they wait for that of the first pair.
         """
-        engine = self.engine.running if isinstance(self.engine, FallbackEngine) else self.engine
+        engine: Engine | None = self.engine
+        while isinstance(engine, FallbackEngine | SharedEngine):
+            engine = engine.running
         if isinstance(engine, StaticEngine):
             return
         self.fuse(np.zeros((64, 64), np.uint8), np.zeros((64, 64, 3), np.uint8))
@@ -266,7 +278,7 @@ class Fuser:
         mask = self._mask(fused, visible, full_warm)
         if unseen is not None:
             fused[unseen], mask[unseen] = visible[unseen], 1
-        image = np.rint(fused * 255).astype(np.uint8)
+        image = np.asarray(cv2.convertScaleAbs(fused, alpha=255), np.uint8)  # rounds, as rint does
         done = perf_counter()
         timings = {
             "prepare": prepared - began,

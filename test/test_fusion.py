@@ -515,3 +515,29 @@ def test_the_replacement_runs_the_next_engine_of_the_chain(random_weights):
 def test_only_a_fuser_made_from_options_can_be_replaced(fuser):
     with pytest.raises(EngineError, match="made from options"):
         fuser.replacement("no answer for 30 s")
+
+
+def test_cameras_of_one_process_share_an_engine_if_they_want_to(random_weights):
+    plain = Fuser.from_options(weights=random_weights, **EAGER)
+    front, rear = (
+        Fuser.from_options(weights=random_weights, **EAGER, shared=True, scale=scale)
+        for scale in (1.0, 0.5)
+    )
+    assert front.engine.running.running is rear.engine.running.running
+    assert plain.engine.running is not front.engine.running.running
+    np.testing.assert_array_equal(
+        front.fuse(*smooth_pair()).image, plain.fuse(*smooth_pair()).image
+    )
+    assert rear.fuse(*smooth_pair()).scale == 0.5
+    rear.close()
+    assert front.engine.running.users == 1
+    front.warm_up()
+
+
+def test_when_a_shared_engine_hangs_in_one_camera_the_other_gets_a_new_one_too(random_weights):
+    front, rear = (Fuser.from_options(weights=random_weights, **EAGER, shared=True) for _ in "fr")
+    expected = rear.fuse(*smooth_pair()).image
+    hanging = front.engine.running.running
+    replacement = front.replacement("no answer for 30 s")
+    np.testing.assert_array_equal(rear.fuse(*smooth_pair()).image, expected)
+    assert rear.engine.running.running is replacement.engine.running.running is not hanging

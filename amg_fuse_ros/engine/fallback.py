@@ -208,7 +208,8 @@ class FallbackEngine:
     ) -> tuple[FloatImage, str] | tuple[None, str]:
         """The fused image, or what is wrong; an exception is not kept, it holds memory."""
         try:
-            if self._engine is None:
+            if self._engine is None or getattr(self._engine, "is_abandoned", False):
+                self.close()
                 self._take(self._make_somehow(self._links[0]))
             assert self._engine is not None
             fused = self._engine.fuse(visible, thermal)
