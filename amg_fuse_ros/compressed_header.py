@@ -70,17 +70,27 @@ def read_header(data: bytes) -> CompressedHeader:
             f"the compressed image begins with {data[:8].hex(' ')}, which is neither JPEG nor PNG; "
             "set the publisher's format parameter to jpeg or png"
         )
-    _check_size(header)
+    check_size(header.codec.upper(), header.width, header.height)
     return header
 
 
-def _check_size(header: CompressedHeader) -> None:
-    what = f"a {header.width}x{header.height} {header.codec.upper()}"
-    if not 1 <= min(header.width, header.height) <= max(header.width, header.height) <= MAX_SIDE:
+def check_size(kind: str, width: int, height: int) -> None:
+    """Refuses a size that is no camera's.
+
+    Args:
+        kind: What it is the size of, for the message.
+        width: Pixels.
+        height: Pixels.
+
+    Raises:
+        ImageEncodingError: If a side is 0 or above `MAX_SIDE`, or there are more than `MAX_PIXELS`.
+    """
+    what = f"a {width}x{height} {kind}"
+    if not 1 <= min(width, height) <= max(width, height) <= MAX_SIDE:
         raise ImageEncodingError(
             f"{what} cannot be used: width and height should be 1 to {MAX_SIDE}"
         )
-    if header.width * header.height > MAX_PIXELS:
+    if width * height > MAX_PIXELS:
         raise ImageEncodingError(
             f"{what} is not decoded: it has more than {MAX_PIXELS} pixels, no camera's size"
         )

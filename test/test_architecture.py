@@ -13,7 +13,9 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = "amg_fuse_ros"
 LONGEST_MODULE = 400
 
-OPEN_TO_BAGS = {None, "bags", "image_encoding", "compressed_encoding", "plain_yaml"}
+OPEN_TO_BAGS = {
+    *(None, "bags", "image_encoding", "compressed_encoding", "image_file_header", "plain_yaml"),
+}
 
 ROS = {
     *("rclpy", "message_filters", "cv_bridge", "ament_index_python", "launch", "launch_ros"),

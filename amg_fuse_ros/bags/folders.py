@@ -11,9 +11,12 @@ import numpy as np
 
 from amg_fuse_ros.bags.recording import Header
 from amg_fuse_ros.bags.writing import BagWriter, CameraModel, camera_info_message
-from amg_fuse_ros.image_encoding import Array
+from amg_fuse_ros.image_encoding import Array, ImageEncodingError
+from amg_fuse_ros.image_file_header import check_image_file
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".pgm"})
+
+MAX_FILE_BYTES = 1 << 30
 
 GREY_TOLERANCE = 2
 """Channels of a grey image may differ by this much after JPEG."""
@@ -211,8 +214,15 @@ def _without(files: dict[str, Path], taken: list[str]) -> list[Path]:
 def _read(path: Path, mode: int) -> Array:
     # Read by Python, decoded by OpenCV: OpenCV's own reading fails silently on some paths.
     try:
-        content = np.frombuffer(path.read_bytes(), np.uint8)
-        image = cv2.imdecode(content, mode) if content.size else None
+        size = path.stat().st_size
+        if size > MAX_FILE_BYTES:
+            raise ValueError(f"{path} has {size} bytes, too many for an image")
+        content = path.read_bytes()
+        if content:
+            check_image_file(content)
+        image = cv2.imdecode(np.frombuffer(content, np.uint8), mode) if content else None
+    except ImageEncodingError as error:
+        raise ValueError(f"{path} is not an image that is read here: {error}") from error
     except (OSError, cv2.error) as error:
         raise ValueError(f"{path} cannot be read: {error}") from error
     if image is None:
