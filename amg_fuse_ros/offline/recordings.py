@@ -80,7 +80,7 @@ def find_bags(roots: Sequence[Path], out: Path) -> list[BagPlace]:
         else:
             name = _name(roots, root, folder)
             files = (path for path in sorted(folder.iterdir()) if path.suffix in BAG_SUFFIXES)
-            found += [BagPlace(name / file.stem, file) for file in files]
+            found += [BagPlace(name / _stem(file), file) for file in files]
     if not found:
         raise ValueError(
             f"{_listed(roots)}: expected a rosbag2 folder, an .mcap or .db3 file, or a folder of "
@@ -124,7 +124,9 @@ def _first(folder: Path, names: Sequence[str]) -> Path | None:
 
 
 def _stem(path: Path) -> str:
-    return path.stem if path.suffix in BAG_SUFFIXES else path.name
+    """A bag's name; a file ``...mcap`` keeps its suffix, without it the name would lead upwards."""
+    named = path.suffix in BAG_SUFFIXES and path.stem not in {".", ".."}
+    return path.stem if named else path.name
 
 
 def _outermost(found: list[FolderPair]) -> list[FolderPair]:
