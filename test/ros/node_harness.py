@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
 import numpy as np
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
@@ -16,7 +17,7 @@ from rclpy.client import Client
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile, ReliabilityPolicy
-from sensor_msgs.msg import CameraInfo, Image
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 ROOT = Path(__file__).resolve().parents[2]
 PROFILE = ROOT / "config" / "fastdds.xml"
@@ -88,13 +89,16 @@ class Rig:
         self.masks: list[Image] = []
         self.infos: list[CameraInfo] = []
         self.reports: list[DiagnosticArray] = []
+        """Of the node in this namespace; /diagnostics is every node's topic."""
+        self.all_reports: list[DiagnosticArray] = []
         for kind, topic, inbox in (
             (Image, "fused/image", self.fused),
             (Image, "fused/mask", self.masks),
             (CameraInfo, "fused/camera_info", self.infos),
-            (DiagnosticArray, "/diagnostics", self.reports),
         ):
             self.node.create_subscription(kind, topic, inbox.append, qos)
+        self._node_name = f"{namespace}/fusion_node: "
+        self.node.create_subscription(DiagnosticArray, "/diagnostics", self._take_report, qos)
 
     def close(self) -> None:
         self._executor.shutdown()
@@ -179,6 +183,11 @@ class Rig:
         )
         return found[0]
 
+    def _take_report(self, report: DiagnosticArray) -> None:
+        self.all_reports.append(report)
+        if report.status[0].name.startswith(self._node_name):
+            self.reports.append(report)
+
     def diagnostics(self) -> dict[str, str]:
         """The newest report's values, with its level and message."""
         status = self.reports[-1].status[0]
@@ -234,6 +243,18 @@ class Rig:
 
     def state(self) -> str:
         return self.call(GetState, "fusion_node/get_state", GetState.Request()).current_state.label
+
+
+def compressed(message: Image, codec: str = "png") -> CompressedImage:
+    """The message as image_transport's plugin would send it."""
+    channels = 3 if message.encoding in {"rgb8", "bgr8"} else 1
+    kind = np.uint16 if message.encoding == "mono16" else np.uint8
+    pixels = np.frombuffer(message.data, kind).reshape(message.height, message.width, channels)
+    done, data = cv2.imencode(f".{codec}", pixels[..., ::-1] if channels == 3 else pixels)
+    assert done
+    stored = "bgr8" if channels == 3 else message.encoding
+    text = f"{message.encoding}; {codec} compressed {stored}"
+    return CompressedImage(header=message.header, format=text, data=data.tobytes())
 
 
 def image(pixels: np.ndarray, encoding: str, stamp_ms: int, frame: str = "camera") -> Image:

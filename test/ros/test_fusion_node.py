@@ -340,7 +340,7 @@ def test_nothing_is_fused_while_nobody_subscribes(start, rigs, random_weights):
     assert rig.wait(lambda: all(p.get_subscription_count() for p in publisher.values()))
 
     def lonely() -> dict[str, str]:
-        for report in reversed(rig.reports):
+        for report in reversed(rig.all_reports):
             if report.status[0].name.startswith("/lonely"):
                 return {v.key: v.value for v in report.status[0].values}
         return {}

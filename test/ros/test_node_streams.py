@@ -1,0 +1,213 @@
+"""Compressed images, slow thermal cameras, and settings that change while the node runs."""
+
+import cv2
+import numpy as np
+import pytest
+import rclpy
+from node_harness import NodeProcess, Rig, compressed, image, rgb_image, thermal_image
+from sensor_msgs.msg import CompressedImage
+
+pytestmark = pytest.mark.ros
+
+
+@pytest.fixture(scope="module", autouse=True)
+def ros():
+    rclpy.init()
+    yield
+    rclpy.try_shutdown()
+
+
+@pytest.fixture(scope="module")
+def start(tmp_path_factory, random_weights):
+    """Starts a node and its rig in a namespace of their own; both end with the module."""
+    open_ones = []
+
+    def start(namespace: str, *arguments: str) -> tuple[NodeProcess, Rig]:
+        log = tmp_path_factory.mktemp("node") / "log.txt"
+        node = NodeProcess(
+            log,
+            [
+                *("-r", f"__ns:={namespace}"),
+                *("-p", f"network.weights:={random_weights}"),
+                *("-p", "diagnostics_period_s:=0.2"),
+                *arguments,
+            ],
+        )
+        open_ones.append(node)
+        rig = Rig(namespace)
+        open_ones.append(rig)
+        node.wait_for_log("active:")
+        return node, rig
+
+    yield start
+    for one in open_ones:
+        one.close()
+
+
+@pytest.fixture(scope="module")
+def live(start):
+    """One node for the tests that change its settings and change them back."""
+    _, rig = start("/live")
+    rig.wait_for_node()
+    return rig
+
+
+def counts_image(stamp_ms):
+    pixels = np.random.default_rng(stamp_ms).integers(29_000, 31_000, (24, 32), np.uint16)
+    return image(pixels, "mono16", stamp_ms, "lwir")
+
+
+def test_compressed_images_come_in_and_go_out_beside_the_raw_ones(start):
+    node, rig = start(
+        "/packed",
+        *("-p", "transport.thermal:=compressed"),
+        *("-p", "transport.rgb:=compressed"),
+        *("-p", "transport.output:=both"),
+    )
+    thermal = rig.node.create_publisher(CompressedImage, "thermal/image_raw/compressed", 5)
+    rgb = rig.node.create_publisher(CompressedImage, "rgb/image_raw/compressed", 5)
+    fused, masks = [], []
+    rig.node.create_subscription(CompressedImage, "fused/image/compressed", fused.append, 5)
+    rig.node.create_subscription(CompressedImage, "fused/mask/compressed", masks.append, 5)
+    assert "/packed/thermal/image_raw/compressed" in node.log
+
+    def send(stamp):
+        thermal.publish(compressed(counts_image(stamp)))
+        rgb.publish(compressed(rgb_image(stamp), "jpg" if stamp % 100 else "png"))
+
+    stamp = 1000
+
+    def arrived():
+        nonlocal stamp
+        stamp += 50
+        send(stamp)
+        rig.spin()
+        return fused and masks and rig.fused and rig.masks
+
+    assert rig.wait(arrived), node.log
+    picture = cv2.imdecode(np.frombuffer(fused[-1].data, np.uint8), cv2.IMREAD_UNCHANGED)
+    share = cv2.imdecode(np.frombuffer(masks[-1].data, np.uint8), cv2.IMREAD_UNCHANGED)
+    assert picture.shape == (24, 32, 3)
+    assert share.shape == (24, 32)
+    assert fused[-1].format == "rgb8; jpeg compressed bgr8"
+    assert fused[-1].header.frame_id == "front"
+
+
+def test_damaged_compressed_images_are_refused_with_the_reason(start):
+    node, rig = start("/torn", *("-p", "transport.rgb:=compressed"), *("-p", "log_period_s:=0.1"))
+    rgb = rig.node.create_publisher(CompressedImage, "rgb/image_raw/compressed", 5)
+
+    def send(stamp):
+        message = compressed(rgb_image(stamp))
+        message.data = message.data[: len(message.data) // 2]
+        rgb.publish(message)
+        return thermal_image(stamp)
+
+    def refused():
+        return (
+            bool(rig.reports) and "/torn/rgb/image_raw/compressed: " in rig.diagnostics()["message"]
+        )
+
+    assert rig.play(refused, send, None)
+    assert "left out" in rig.diagnostics()["message"]
+    assert node.process.poll() is None
+
+
+def test_a_slow_thermal_camera_serves_every_rgb_image(start):
+    _, rig = start("/slow", *("-p", "sync.policy:=hold_thermal"), *("-p", "network.scale:=0.5"))
+    rig.wait_for_node()
+    sent = []
+
+    def slow(stamp):
+        if stamp % 200 == 0 or not sent:
+            sent.append(stamp)
+            rig.thermal.publish(thermal_image(stamp))
+        return rgb_image(stamp)
+
+    def pairs():
+        return int(rig.diagnostics()["pairs"]) if rig.reports else 0
+
+    assert rig.play(lambda: pairs() > 20 and rig.fused, None, slow)
+    assert len(sent) < 0.5 * pairs()
+    assert rig.play(lambda: int(rig.diagnostics()["rgb without partner"]) > 5, None, rgb_image)
+    assert rig.set_parameter("sync.hold_limit_ms", 5000.0) == (True, "")
+
+
+def test_the_published_image_can_be_blended_with_the_rgb_image_while_the_node_runs(live):
+    rig = live
+    rgb = rgb_image(5000)
+    fused = np.frombuffer(rig.send_until_fused(thermal_image(5000), rgb).data, np.uint8)
+    assert rig.set_parameter("fused.strength", 0.0) == (True, "")
+    del rig.fused[:]
+    untouched = rig.send_until_fused(thermal_image(5000), rgb)
+    assert bytes(untouched.data) == bytes(rgb.data)
+    assert rig.set_parameter("fused.strength", 0.5) == (True, "")
+    del rig.fused[:]
+    half = np.frombuffer(rig.send_until_fused(thermal_image(5000), rgb).data, np.uint8)
+    wanted = (fused.astype(float) + np.frombuffer(rgb.data, np.uint8)) / 2
+    assert np.abs(half - wanted).max() <= 1
+    assert rig.set_parameter("fused.strength", 1.0) == (True, "")
+
+
+def test_the_mask_can_be_switched_off_while_the_node_runs(live):
+    rig = live
+    rig.mask_of(rig.send_until_fused(thermal_image(6000), rgb_image(6000)))
+    assert rig.set_parameter("mask.publish", False) == (True, "")
+    del rig.masks[:]
+    start = len(rig.fused)
+    assert rig.play(lambda: len(rig.fused) > start + 5, thermal_image, rgb_image)
+    assert rig.masks == []
+    assert rig.set_parameter("mask.publish", True) == (True, "")
+    assert rig.play(lambda: bool(rig.masks), thermal_image, rgb_image)
+
+
+def test_a_latency_budget_that_cannot_be_kept_lowers_the_scale_and_says_so(live):
+    rig = live
+    assert rig.set_parameter("latency_budget_ms", 0.01) == (True, "")
+    assert rig.play(
+        lambda: "missed at the smallest scale" in rig.diagnostics()["latency budget"],
+        thermal_image,
+        rgb_image,
+    )
+    assert float(rig.diagnostics()["network.scale"]) < 0.5
+    assert rig.play(lambda: "fault: budget" in rig.diagnostics(), thermal_image, rgb_image)
+    assert rig.set_parameter("latency_budget_ms", 0.0) == (True, "")
+    assert rig.play(lambda: rig.diagnostics()["network.scale"] == "1", thermal_image, rgb_image)
+
+
+def test_every_stage_of_a_frame_is_shown_and_they_add_up_to_the_latency(live):
+    rig = live
+    start = len(rig.fused)
+    assert rig.play(lambda: len(rig.fused) > start + 5, thermal_image, rgb_image)
+    reports = len(rig.reports)
+    assert rig.play(lambda: len(rig.reports) > reports + 1, thermal_image, rgb_image)
+    report = rig.diagnostics()
+    stages = [
+        f"{stage} p50/p95 [ms]"
+        for stage in ("wait", "convert", "prepare", "engine", "finish", "publish")
+    ]
+    upper = sum(float(report[s].split("/")[1]) for s in stages)
+    assert float(report["latency p50 [ms]"]) <= upper
+    p50, p95, p99 = (float(report[f"latency p{q} [ms]"]) for q in (50, 95, 99))
+    assert p50 <= p95 <= p99
+    assert int(report["memory [MB]"]) > 50
+    assert abs(float(report["thermal clock behind, estimated [ms]"])) < 200
+    assert report["age p50 [ms]"] == "-"  # the rig's stamps are of another clock
+
+
+def test_thresholds_of_the_diagnostics_are_settings(live):
+    rig = live
+    for severity, level in (("warn", "1"), ("error", "2")):
+        name = f"diagnostics.{severity}_latency_ms"
+
+        def exceeded(name=name, level=level):
+            report = rig.diagnostics()
+            return report["level"] == level and name in report.get("fault: latency", "")
+
+        assert rig.set_parameter(name, 0.001) == (True, "")
+        assert rig.play(exceeded, thermal_image, rgb_image)
+    for name in ("diagnostics.warn_latency_ms", "diagnostics.error_latency_ms"):
+        assert rig.set_parameter(name, 0.0) == (True, "")
+    assert rig.set_parameter("diagnostics.warn_rate_hz", 1000.0) == (True, "")
+    assert rig.play(lambda: "fault: rate" in rig.diagnostics(), thermal_image, rgb_image)
+    assert rig.set_parameter("diagnostics.warn_rate_hz", 0.0) == (True, "")
