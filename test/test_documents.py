@@ -8,6 +8,7 @@ import typer
 
 from amg_fuse_ros.cli import app
 from amg_fuse_ros.settings import BY_NAME
+from training.evaluate import _parser as evaluation_parser
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = sorted(
@@ -40,6 +41,14 @@ def test_every_documented_command_and_option_exists(line):
 
 def test_the_documented_commands_are_there_to_be_tested():
     assert len(_documented_commands()) >= 4
+
+
+def test_every_documented_evaluation_can_be_run():
+    page = (ROOT / "docs/evaluation.md").read_text()
+    lines = re.findall(r"^python -m training\.evaluate (.+)$", page, re.MULTILINE)
+    assert len(lines) >= 2
+    for line in lines:
+        assert evaluation_parser().parse_args(line.split("  #")[0].split())
 
 
 def test_every_parameter_in_the_readme_is_in_the_table():

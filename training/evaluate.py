@@ -35,6 +35,7 @@ from training.metrics.folder import (
     mean_scores,
     score_folders,
 )
+from training.scales import ScaleScores, closeness, parse_scales, scale_table, write_scales
 
 REFERENCES = ("clean", "inputs", "both")
 
@@ -223,6 +224,12 @@ def _parser() -> argparse.ArgumentParser:
     what.add_argument("--method", choices=BASELINES, help="fuse with a built-in baseline first")
     parser.add_argument("--engine", default="auto", metavar="E", help="with --weights: %(default)s")
     parser.add_argument(
+        "--scale",
+        default="1",
+        metavar="S",
+        help="with --weights: fuse at this fraction of the size; several, as 1,0.5: compare them",
+    )
+    parser.add_argument(
         "--reference",
         choices=REFERENCES,
         default="clean",
@@ -240,8 +247,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     errors = Console(stderr=True)
     try:
+        scales = parse_scales(options.scale)
+        if scales != (1.0,) and options.weights is None:
+            raise ValueError("--scale: works with --weights, which fuses at a scale")
+        if len(scales) > 1 and options.reference == "both":
+            raise ValueError("--scale: several are compared by --reference clean or inputs")
         with tempfile.TemporaryDirectory() as scratch, _cluster(options.ray):
-            method, evaluations = _run(options, Path(scratch))
+            if len(scales) > 1:
+                return _compare(options, scales, options.out or Path(scratch))
+            folder = (options.out or Path(scratch)) / "fused"
+            method, evaluations = _run(options, folder, scales[0])
     except (OSError, ValueError, SpreadError) as error:
         errors.print(f"error: {error}", style="bold red", markup=False, soft_wrap=True)
         return 1
@@ -264,18 +279,36 @@ def _cluster(address: str) -> AbstractContextManager[object]:
     return connected(address, TRAVELLING)
 
 
-def _run(options: argparse.Namespace, scratch: Path) -> tuple[str, list[Evaluation]]:
+def _compare(options: argparse.Namespace, scales: Sequence[float], out: Path) -> int:
+    """Fuse and score at each scale, and show one line for each; 1 where nothing was scored."""
+    lines, method = [], ""
+    full = out / "scale-1" / "fused"
+    for scale in dict.fromkeys((1.0, *scales)):
+        folder = out / f"scale-{scale:g}" / "fused"
+        method, evaluations = _run(options, folder, scale)
+        write_scores(folder.parent, f"{method} at scale {scale:g}", evaluations)
+        rows = [row for evaluation in evaluations for row in evaluation.rows]
+        psnr, similarity = closeness(folder, full) if folder != full else (None, None)
+        scored = sum(not row.problem for row in rows)
+        lines.append(ScaleScores(scale, scored, psnr, similarity, mean_scores(rows)))
+    write_scales(out, method, lines)
+    Console(width=None if sys.stdout.isatty() else 120).print(scale_table(method, lines))
+    return 0 if all(line.images for line in lines) else 1
+
+
+def _run(options: argparse.Namespace, folder: Path, scale: float) -> tuple[str, list[Evaluation]]:
+    """Fuse into ``folder``, unless there are results already, and score."""
     sets = find_sets(options.data)
     results, method = options.results, str(options.results)
     problems: Mapping[str, Mapping[str, str]] = {}
     if results is None:
-        results = (options.out or scratch) / "fused"
+        results = folder
         if options.method:
             method, card = options.method, None
             prepare: Callable[[], Fuse] = partial(_baseline, options.method)
             workers = Workers(options.jobs or 0 if options.ray else 1, options.ray)
         else:
-            recipe = Recipe(options.weights, engine=options.engine)
+            recipe = Recipe(options.weights, engine=options.engine, scale=scale)
             method = f"{options.weights or 'shipped weights'} ({options.engine})"
             prepare, card = partial(_network, recipe), recipe.card()
             pairs = sum(len(list_images(images.thermal)) for images in sets)

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from skimage.metrics import peak_signal_noise_ratio
 
 from amg_fuse_ros.fusion import Fuser
 from amg_fuse_ros.network import AMGFuse, save_weights
@@ -84,12 +85,7 @@ def test_a_built_in_method_is_fused_scored_written_and_shown(tmp_path, evaluate)
 
 def test_weights_are_run_over_the_pairs_and_scored(tmp_path, evaluate):
     images = write_set(tmp_path / "data", names=("a",))
-    torch.manual_seed(0)
-    network = AMGFuse.from_size("tiny").requires_grad_(False)
-    for name, parameter in network.named_parameters():
-        if "project_out" in name:  # with attention, random weights amplify rounding to chaos
-            parameter.zero_()
-    save_weights(network, tmp_path / "w.safetensors", {})
+    calm_weights(tmp_path / "w.safetensors")
     options = "--weights", tmp_path / "w.safetensors", "--engine", "eager"
     status, table, _ = evaluate(*options, "--out", tmp_path / "out")
     assert status == 0
@@ -102,6 +98,82 @@ def test_weights_are_run_over_the_pairs_and_scored(tmp_path, evaluate):
     assert np.ptp(fused) > 30
     (line,) = lines_of(tmp_path / "out")
     assert scores_of(line) == score(*pair, fused)
+
+
+def calm_weights(path):
+    """Random weights of size tiny; with attention they would amplify rounding to chaos."""
+    torch.manual_seed(0)
+    network = AMGFuse.from_size("tiny").requires_grad_(False)
+    for name, parameter in network.named_parameters():
+        if "project_out" in name:
+            parameter.zero_()
+    save_weights(network, path, {})
+    return path
+
+
+def test_scales_are_compared_with_full_size(tmp_path, evaluate):
+    images = write_set(tmp_path / "data")
+    weights = calm_weights(tmp_path / "w.safetensors")
+    options = "--weights", weights, "--engine", "eager", "--scale", "0.5,1"
+    status, table, _ = evaluate(*options, "--out", tmp_path / "out")
+    assert status == 0
+
+    full, half = json.loads((tmp_path / "out" / "scales.json").read_text())["scales"]
+    assert (full["psnr_to_full_db"], full["ssim_to_full"]) == (None, None)
+    assert (full["scale"], full["images"]) == (1, 2)
+    assert (half["scale"], half["images"]) == (0.5, 2)
+    fuser = Fuser.from_options(weights=weights, engine="eager", scale=0.5)
+    psnr, similarity, scores = [], [], []
+    for name in ("a", "b"):
+        pair = images["ir", name], images["vi", name]
+        at_full, at_half = (
+            read_image(tmp_path / "out" / f"scale-{scale}" / "fused" / "data" / f"{name}.png")
+            for scale in ("1", "0.5")
+        )
+        np.testing.assert_allclose(at_half.astype(int), fuser.fuse(*pair).image, atol=1)
+        psnr.append(peak_signal_noise_ratio(at_full, at_half))
+        grey = [cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in (at_full, at_half)]
+        similarity.append(score(grey[0], grey[0], grey[1])["ssim"])
+        scores.append(score(*pair, at_half))
+    assert half["psnr_to_full_db"] == pytest.approx(np.mean(psnr), abs=1e-4)
+    assert half["ssim_to_full"] == pytest.approx(np.mean(similarity))
+    for key in METRICS:
+        assert half[key] == pytest.approx(np.mean([s[key] for s in scores]))
+    assert f"{half['psnr_to_full_db']:.2f}" in table
+    assert (tmp_path / "out" / "scale-0.5" / "scores.csv").is_file()
+
+
+def test_one_scale_is_an_evaluation_like_any_other(tmp_path, evaluate):
+    write_set(tmp_path / "data", names=("a",))
+    weights = calm_weights(tmp_path / "w.safetensors")
+    for scale in ("1", "0.5"):
+        options = "--weights", weights, "--engine", "eager", "--scale", scale
+        assert evaluate(*options, "--out", tmp_path / scale)[0] == 0
+    one, half = (read_image(tmp_path / s / "fused" / "data" / "a.png") for s in ("1", "0.5"))
+    assert one.shape == half.shape
+    assert not np.array_equal(one, half)
+
+
+@pytest.mark.parametrize("scale", ["", "half", "0", "1.5", "1,0.01", "nan"])
+def test_a_scale_that_is_none_is_refused_with_what_was_expected(tmp_path, evaluate, scale):
+    write_set(tmp_path / "data", names=("a",))
+    status, _, errors = evaluate("--weights", "--scale", scale)
+    assert status == 1
+    assert "--scale: expected numbers from 0.05 to 1" in errors
+
+
+def test_scales_are_compared_by_one_kind_of_reference(tmp_path, evaluate):
+    write_set(tmp_path / "data", names=("a",))
+    status, _, errors = evaluate("--weights", "--scale", "1,0.5", "--reference", "both")
+    assert status == 1
+    assert "--reference clean or inputs" in errors
+
+
+def test_only_the_projects_own_network_has_a_scale(tmp_path, evaluate):
+    write_set(tmp_path / "data", names=("a",))
+    status, _, errors = evaluate("--method", "average", "--scale", "0.5")
+    assert status == 1
+    assert "--scale: works with --weights" in errors
 
 
 @pytest.mark.parametrize(
