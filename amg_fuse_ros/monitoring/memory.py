@@ -1,13 +1,13 @@
-"""How much memory this process holds, as the kernel counts it."""
+"""How much memory a process holds, as the kernel counts it."""
 
 import resource
 import sys
 from pathlib import Path
 
 
-def resident_mb() -> float:
-    """Megabytes (10^6 bytes) in use now; 0 where the kernel does not tell."""
-    return _status("VmRSS")
+def resident_mb(pid: int | str = "self") -> float:
+    """Megabytes (10^6 bytes) in use now, by this process or another; 0 where the kernel is mute."""
+    return _status("VmRSS", pid)
 
 
 def peak_mb() -> float:
@@ -19,8 +19,8 @@ def peak_mb() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
 
 
-def _status(key: str) -> float:
-    path = Path("/proc/self/status")
+def _status(key: str, pid: int | str = "self") -> float:
+    path = Path(f"/proc/{pid}/status")
     if not path.is_file():
         return 0.0
     for line in path.read_text().splitlines():
