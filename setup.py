@@ -47,6 +47,7 @@ setup(
         (f"share/{NAME}/launch", files("launch", "*.launch.py")),
         (f"share/{NAME}/config", files("config", "*")),
         (f"share/{NAME}/config/sros2", files("config/sros2", "*")),
+        (f"share/{NAME}/deploy", files("deploy", "*")),
     ],
     install_requires=[
         "setuptools",
