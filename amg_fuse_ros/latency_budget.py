@@ -44,12 +44,12 @@ class LatencyBudget:
     goes up one step at a time, when the larger size would have been comfortable for a while; a
     size that failed is tried again ever more rarely.
 
-    For one thread.
+    One thread may change it; others may read its properties at the same time.
     """
 
     _step: int
     _before: tuple[float, float] | None
-    """Scale and latency in front of the last change, until it has been learned from."""
+    """Scale and latency in ms in front of the last change, until it has been learned from."""
 
     def __init__(
         self, budget_ms: float, steps: Sequence[float] = STEPS, *, largest: float = 1.0
@@ -71,24 +71,27 @@ class LatencyBudget:
             raise ValueError(f"expected steps above 0 and up to 1, found {tuple(steps)}")
         self._steps = tuple(steps)
         self._constant: float | None = None
+        self._budget_ms = 0.0
+        self._scales: tuple[float, ...] = ()
         self.largest = largest
         self.budget_ms = budget_ms
 
     @property
     def budget_ms(self) -> float:
-        """The budget in milliseconds, 0 for none; a new one begins at the largest scale."""
-        return self._budget_s * 1000
+        """The budget in milliseconds, 0 for none; another one begins at the largest scale."""
+        return self._budget_ms
 
     @budget_ms.setter
     def budget_ms(self, value: float) -> None:
         if not (value >= 0 and math.isfinite(value)):
             raise ValueError(f"latency budget: expected 0 (none) or milliseconds, found {value}")
-        self._budget_s = value / 1000
-        self._restart()
+        if value != self._budget_ms:
+            self._budget_ms = value
+            self._restart()
 
     @property
     def largest(self) -> float:
-        """The scale that is not exceeded; a new one begins there."""
+        """The scale that is not exceeded; another one begins there."""
         return self._scales[0]
 
     @largest.setter
@@ -96,8 +99,10 @@ class LatencyBudget:
         if not 0 < value <= 1:
             raise ValueError(f"largest scale: expected above 0 and up to 1, found {value}")
         scales = (max(SMALLEST_SCALE, value * step) for step in self._steps)
-        self._scales = tuple(dict.fromkeys(scales))
-        self._restart()
+        found = tuple(dict.fromkeys(scales))
+        if found != self._scales:
+            self._scales = found
+            self._restart()
 
     @property
     def scale(self) -> float:
@@ -112,14 +117,15 @@ class LatencyBudget:
     @property
     def p95_ms(self) -> float | None:
         """p95 of the last frames at this scale, by nearest rank; ``None`` right after a change."""
-        return 1000 * self._p95() if self._recent else None
+        return self._shown_ms
 
     @property
     def words(self) -> str:
         """How it stands, for people; empty without a budget."""
-        if not self._budget_s:
+        if not self._budget_ms:
             return ""
-        p95 = f"{self.p95_ms:.0f} ms" if self.p95_ms is not None else "not known yet"
+        shown = self._shown_ms
+        p95 = "not known yet" if shown is None else f"{shown:.0f} ms"
         found = f"budget {self.budget_ms:g} ms, scale {self.scale:g}, p95 {p95}"
         if self._exceeded:
             found += "; missed at the smallest scale: a faster engine or a larger budget is needed"
@@ -127,7 +133,7 @@ class LatencyBudget:
 
     def expected_ms(self, scale: float) -> float | None:
         """p95 that another scale would have now; ``None`` right after a change."""
-        return 1000 * self._p95() * self._growth(scale) if self._recent else None
+        return self._p95() * self._growth(scale) if self._recent else None
 
     def add(self, seconds: float, scale: float) -> float:
         """Learn from a frame.
@@ -142,21 +148,22 @@ class LatencyBudget:
             The scale for the next pair.
         """
         usable = math.isfinite(seconds) and seconds >= 0
-        if not self._budget_s or not usable or not math.isclose(scale, self.scale):
+        if not self._budget_ms or not usable or not math.isclose(scale, self.scale):
             return self.scale
         if self._settling:
             self._settling -= 1
             return self.scale
-        self._recent.append(seconds)
+        self._recent.append(1000 * seconds)
         self._stayed += 1
         self._learn()
         if self._stayed >= PROVEN:
             self._failures.pop(self._step, None)
-        if sum(s > self._budget_s for s in self._recent) >= MISSES:
+        if sum(ms > self._budget_ms for ms in self._recent) >= MISSES:
             self._go_down()
         elif len(self._recent) == WINDOW:
             self._exceeded = False
             self._go_up()
+        self._shown_ms = self._p95() if self._recent else None
         return self.scale
 
     def _go_down(self) -> None:
@@ -167,7 +174,7 @@ class LatencyBudget:
         if self._climbed:
             failures = self._failures.get(self._step, 0)
             self._failures[self._step] = min(failures + 1, MOST_DOUBLINGS)
-        aim = AIM * self._budget_s / self._p95()
+        aim = AIM * self._budget_ms / self._p95()
         smaller = range(self._step + 1, last)
         self._change(next((s for s in smaller if self._growth(self._scales[s]) <= aim), last))
 
@@ -175,7 +182,7 @@ class LatencyBudget:
         larger = self._step - 1
         if larger < 0 or self._stayed < WINDOW * 2 ** self._failures.get(larger, 0):
             return
-        if self._p95() * self._growth(self._scales[larger]) <= COMFORT * self._budget_s:
+        if self._p95() * self._growth(self._scales[larger]) <= COMFORT * self._budget_ms:
             self._change(larger)
 
     def _change(self, step: int) -> None:
@@ -194,6 +201,7 @@ class LatencyBudget:
 
     def _begin_window(self) -> None:
         self._recent: deque[float] = deque(maxlen=WINDOW)
+        self._shown_ms: float | None = None
         self._settling, self._stayed = SETTLING, 0
         self._exceeded = False
 
@@ -214,11 +222,11 @@ class LatencyBudget:
         """Solve the ratio of the latencies before and after a change for the constant's share."""
         if self._before is None or len(self._recent) < MISSES:
             return
-        scale, seconds = self._before
+        scale, milliseconds = self._before
         self._before = None
-        if not seconds:
+        if not milliseconds:
             return
-        ratio = median(self._recent) / seconds
+        ratio = median(self._recent) / milliseconds
         now, then = self.scale**2, scale**2
         divisor = ratio * (1 - then) - (1 - now)
         if abs(divisor) < 1e-6:

@@ -194,6 +194,17 @@ def test_the_budget_may_change_while_it_runs():
 
 
 @settings(deadline=None)
+@given(budget_ms=COSTS, largest=st.floats(0.05, 1))
+def test_setting_what_is_set_already_changes_nothing(budget_ms, largest):
+    budget = LatencyBudget(budget_ms, largest=largest)
+    run(budget, lambda *_: 2 * budget_ms, SETTLING + MISSES)
+    scale = budget.scale
+    assert (budget.budget_ms, budget.largest) == (budget_ms, largest)
+    budget.budget_ms, budget.largest = budget_ms, largest
+    assert budget.scale == scale
+
+
+@settings(deadline=None)
 @given(largest=st.floats(0.001, 1))
 def test_the_largest_scale_bounds_all_and_none_is_too_small_for_a_fuser(largest):
     budget = LatencyBudget(1.0, largest=largest)
@@ -201,8 +212,8 @@ def test_the_largest_scale_bounds_all_and_none_is_too_small_for_a_fuser(largest)
     assert max(scales) == budget.largest
     assert budget.largest == max(largest, SMALLEST_SCALE)
     assert min(scales) >= MIN_SCALE
-    budget.largest = 0.5
-    assert budget.scale == 0.5
+    budget.largest = 0.5 if largest != 0.5 else 0.6
+    assert budget.scale == budget.largest
 
 
 def test_a_budget_that_cannot_be_met_is_told_and_taken_back_when_it_can():
