@@ -48,6 +48,9 @@ class LatencyBudget:
     """
 
     _step: int
+    _settling: int
+    _stayed: int
+    _shown_ms: float | None
     _before: tuple[float, float] | None
     """Scale and latency in ms in front of the last change, until it has been learned from."""
 
@@ -201,7 +204,7 @@ class LatencyBudget:
 
     def _begin_window(self) -> None:
         self._recent: deque[float] = deque(maxlen=WINDOW)
-        self._shown_ms: float | None = None
+        self._shown_ms = None
         self._settling, self._stayed = SETTLING, 0
         self._exceeded = False
 
