@@ -98,6 +98,7 @@ setup(
         "console_scripts": [
             "amg-fuse = amg_fuse_ros.cli:main",
             "fusion_node = amg_fuse_ros.ros.executables:fusion_node",
+            "fusion_container = amg_fuse_ros.ros.executables:fusion_container",
             "bag_player = amg_fuse_ros.ros.bag_player:main",
             "viewer_node = amg_fuse_ros.ros.viewer_node:main",
         ],

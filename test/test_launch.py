@@ -38,7 +38,11 @@ def loaded(path):
 
 
 def test_the_launch_files_are_there():
-    assert [path.name for path in LAUNCH_FILES] == ["fusion.launch.py", "replay.launch.py"]
+    assert [path.name for path in LAUNCH_FILES] == [
+        "fusion.launch.py",
+        "multi_camera.launch.py",
+        "replay.launch.py",
+    ]
 
 
 @each_launch_file

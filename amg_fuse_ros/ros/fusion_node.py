@@ -10,7 +10,6 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from diagnostic_msgs.msg import DiagnosticArray
-from lifecycle_msgs.srv import ChangeState
 from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
 from rclpy.impl.rcutils_logger import RcutilsLogger
@@ -39,6 +38,7 @@ from amg_fuse_ros.ros.diagnostics import (
     statistics_values,
 )
 from amg_fuse_ros.ros.health import Health
+from amg_fuse_ros.ros.lifecycle import refuse_impossible_transitions
 from amg_fuse_ros.ros.loading import load_fuser
 from amg_fuse_ros.ros.outputs import Outputs
 from amg_fuse_ros.ros.pairing import Pairing, apply_to_pairing, make_pairing
@@ -93,7 +93,7 @@ class FusionNode(LifecycleNode):
             float(self._settings["diagnostics_period_s"]), self._publish_diagnostics, clock=steady
         )
         self.create_timer(WATCH_PERIOD_S, self._watch, clock=steady)
-        self._refuse_impossible_transitions()
+        refuse_impossible_transitions(self)
 
     def start(self) -> None:
         """Configure and activate, if ``autostart`` says so; a failure is logged with its reason."""
@@ -213,20 +213,6 @@ class FusionNode(LifecycleNode):
         if self._worker is not None:
             self._worker.stop(STOP_TIMEOUT_S)
 
-    def _refuse_impossible_transitions(self) -> None:
-        """Answer them with a plain no; rclpy would let them end the process."""
-        answer = self._service_change_state.callback
-
-        def change_state(request: ChangeState.Request, response: ChangeState.Response) -> Any:
-            try:
-                return answer(request, response)
-            except RuntimeError as error:  # rclpy's RCLError is private
-                self.get_logger().warning(f"transition {request.transition.id} refused: {error}")
-                response.success = False
-                return response
-
-        self._service_change_state.callback = change_state
-
     def _mend_gain(self) -> None:
         try:
             gain_settings(self._settings)
@@ -266,6 +252,8 @@ class FusionNode(LifecycleNode):
         if self._outputs is not None:
             self._outputs.close()
             self._outputs = None
+        if self._maker is not None:
+            self._maker.fuser.close()
         self._maker = None
         self._camera_info = None
 

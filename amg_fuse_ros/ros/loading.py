@@ -42,6 +42,7 @@ def load_fuser(settings: Settings, logger: RcutilsLogger) -> "Fuser":
         registration=str(s["registration"]),
         steady=True,
         fallback=str(s["engine_fallback"]),
+        shared=True,  # with the nodes of other cameras in this process
     )
     fuser.warm_up()
     fuser.reset()

@@ -1,4 +1,4 @@
-"""A node's process: starts it, spins it, and ends it quickly and quietly when asked to.
+"""A process of one node or several: starts, spins, and ends them quickly and quietly when asked.
 
 rclpy is imported when it is needed, so that signals are heeded before that takes its time.
 """
@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -70,21 +70,35 @@ def run_node(
             arguments.
         args: Command line with ROS arguments, by default that of the process.
     """
+    run_nodes(lambda: [find_node()], args)
+
+
+def run_nodes(
+    find_nodes: Callable[[], Sequence[Callable[[], Any]]],
+    args: list[str] | None = None,
+) -> None:
+    """Run nodes in one process and one executor; see :func:`run_node`.
+
+    Args:
+        find_nodes: Imports and returns what makes each :class:`RunnableNode`.
+        args: Command line with ROS arguments, by default that of the process.
+    """
     request = StopRequest()
-    make_node = find_node()
+    makers = find_nodes()
     import rclpy
     from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
     from rclpy.signals import SignalHandlerOptions
 
     try:
         rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
-        node = make_node()
+        nodes = [make() for make in makers]
     except RuntimeError as error:  # arguments that ROS cannot read, a parameter file among them
         sys.stderr.write(f"cannot start: {error}\n")
         _leave_now(status=1)
-    node.start()
     executor = SingleThreadedExecutor()
-    executor.add_node(node)
+    for node in nodes:
+        node.start()
+        executor.add_node(node)
     request.starting = False
     while rclpy.ok() and not request.asked:
         try:
@@ -92,10 +106,12 @@ def run_node(
         except ExternalShutdownException:
             break
         except Exception as error:  # one failed callback must not end a vehicle's node
-            node.get_logger().error(f"a callback failed: {type(error).__name__}: {error}")
-    node.close()
+            nodes[0].get_logger().error(f"a callback failed: {type(error).__name__}: {error}")
+    for node in nodes:
+        node.close()
     executor.shutdown(timeout_sec=0.2)
-    node.destroy_node()
+    for node in nodes:
+        node.destroy_node()
     rclpy.try_shutdown()
     # Not through the interpreter's own end: there a second SIGINT would meet no handler (status
     # -2 under launch), and a thread inside a long inference would hold it up or crash with it.

@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import cv2
@@ -28,11 +28,16 @@ PATIENCE_S = 60.0
 class NodeProcess:
     """The node as a user starts it; ``log`` is what it has printed so far."""
 
-    def __init__(self, log: Path, arguments: list[str]) -> None:
+    def __init__(
+        self,
+        log: Path,
+        arguments: list[str],
+        program: Sequence[str] = ("-m", "amg_fuse_ros.ros.executables"),
+    ) -> None:
         self._log = log
         self._file = log.open("wb")
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "amg_fuse_ros.ros.executables", "--ros-args", *arguments],
+            [sys.executable, *program, "--ros-args", *arguments],
             stdout=self._file,
             stderr=subprocess.STDOUT,
             cwd=ROOT,

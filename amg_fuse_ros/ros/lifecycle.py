@@ -1,0 +1,21 @@
+"""What rclpy's lifecycle nodes leave to be desired."""
+
+from typing import Any
+
+from lifecycle_msgs.srv import ChangeState
+from rclpy.lifecycle import LifecycleNode
+
+
+def refuse_impossible_transitions(node: LifecycleNode) -> None:
+    """Answer them with a plain no; rclpy would let them end the process."""
+    answer = node._service_change_state.callback
+
+    def change_state(request: ChangeState.Request, response: ChangeState.Response) -> Any:
+        try:
+            return answer(request, response)
+        except RuntimeError as error:  # rclpy's RCLError is private
+            node.get_logger().warning(f"transition {request.transition.id} refused: {error}")
+            response.success = False
+            return response
+
+    node._service_change_state.callback = change_state
