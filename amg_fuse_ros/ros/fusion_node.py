@@ -140,6 +140,7 @@ class FusionNode(LifecycleNode):
 
         def after_hang() -> Callable[[Job], Callable[[], None] | None]:
             assert self._maker is not None
+            self._maker.retired = True
             reason = f"no result within {float(self._settings['hang_timeout_s']):g} s"
             self._maker = make_maker(self._maker.fuser.replacement(reason))
             return self._make_frame

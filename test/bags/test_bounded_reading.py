@@ -4,18 +4,19 @@ import shutil
 import sqlite3
 import tempfile
 import tracemalloc
+from dataclasses import replace
 
 import lz4.frame
 import numpy as np
 import pytest
-from bag_making import RGB, THERMAL, pairs, record
+from bag_making import RGB, THERMAL, pairs, record, serialised
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 from rosbags.rosbag2.errors import ReaderError
 from rosbags.rosbag2.reader import zstd
 
 from amg_fuse_ros.bags import BagError, Recording, Topics, bounded_reading, read_pairs
 from amg_fuse_ros.bags.bounded_reading import unpack_lz4, unpack_zstd
-from amg_fuse_ros.bags.recording import typestore
+from amg_fuse_ros.bags.recording import decode, typestore
 
 STORAGES = [StoragePlugin.MCAP, StoragePlugin.SQLITE3]
 ALIASES = "a0: &a0 [x, x, x, x, x, x, x, x]\n" + "".join(
@@ -88,6 +89,31 @@ def test_unpacking_takes_several_frames_and_notices_a_cut(pack, unpack):
     noise = np.random.default_rng(1).bytes(1000)
     with pytest.raises(ReaderError, match="cut off"):
         unpack(pack(noise)[:500], 1000)
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [
+        {"height": 2**32 - 1, "width": 2**32 - 1, "step": 2**32 - 1},
+        {"height": 60_000, "width": 60_000, "step": 180_000},
+        {"step": 2**32 - 1},
+        {"height": 0},
+    ],
+)
+def test_an_image_in_a_bag_that_lies_about_its_size_is_skipped(tmp_path, lie):
+    (raw,) = [raw for raw in pairs(1) if raw.topic == RGB]
+    honest = decode(raw.data, raw.msgtype)
+    lying = serialised(RGB, replace(honest, **lie), raw.record_ns)
+    bag = record(tmp_path / "bag", [lying, *pairs(2)])
+    tracemalloc.start()
+    try:
+        with Recording(bag) as recording:
+            reader = read_pairs(recording, Topics(THERMAL, RGB))
+            assert len(list(reader)) == 2
+        assert tracemalloc.get_traced_memory()[1] < 10 << 20
+    finally:
+        tracemalloc.stop()
+    assert reader.counts.skipped == 1
 
 
 def test_a_message_that_unpacks_to_too_much_ends_the_reading(tmp_path, monkeypatch):
