@@ -23,7 +23,10 @@ def active_node(random_weights):
     rclpy.init(context=context)
     node = FusionNode(
         context=context,
-        parameter_overrides=[Parameter("network.weights", value=str(random_weights))],
+        parameter_overrides=[
+            Parameter("network.weights", value=str(random_weights)),
+            Parameter("transport.output", value="both"),
+        ],
     )
     assert node.trigger_configure() == TransitionCallbackReturn.SUCCESS
     assert node.trigger_activate() == TransitionCallbackReturn.SUCCESS
