@@ -41,12 +41,15 @@ def main(
     measure_again: Annotated[
         bool, typer.Option("--measure-again", help="Although nothing has changed since.")
     ] = False,
-    jobs: Annotated[int | None, typer.Option(help="Processes that score; all cores.")] = None,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="Processes that score; all cores, here or of --ray.")
+    ] = None,
     workers: Annotated[
         int, typer.Option(min=0, help="Processes that fuse; with --ray 0: as many as it has.")
     ] = 1,
     ray: Annotated[
-        str, typer.Option(metavar="ADDRESS", help="Fuse on a Ray cluster: local, auto, HOST:PORT.")
+        str,
+        typer.Option(metavar="ADDRESS", help="Fuse and score on Ray: local, auto, HOST:PORT."),
     ] = "",
     cache: Annotated[
         Path | None, typer.Option(help=f"Instead of {default_cache().parent}.")
@@ -68,7 +71,7 @@ def main(
             FusedStore(kept / "fused"),
             spread=over(Workers(workers, ray)),
         )
-        results = score_all(plan, sets, fused, jobs=jobs, cache=kept / "metrics")
+        results = score_all(plan, sets, fused, jobs=jobs, cache=kept / "metrics", ray=ray)
         _tell_problems(results)
         if not any(results.scores(method, g) for method in plan.methods for g in results.groups):
             raise ValueError(f"{data}: not one image could be scored, see above")

@@ -100,6 +100,7 @@ def score_all(
     *,
     jobs: int | None = None,
     cache: Path | None = None,
+    ray: str = "",
 ) -> Results:
     """Score what was fused, against the clean pair where there is one, else the inputs.
 
@@ -109,17 +110,24 @@ def score_all(
         fused: From :func:`training.benchmark.fusing.fuse_all`.
         jobs: Worker processes; all cores by default.
         cache: Folder that keeps scores by content.
+        ray: Ray cluster that scores instead, see :func:`training.metrics.folder.score_folder`.
+
+    Raises:
+        SpreadError: The cluster is not there, or no worker can be kept alive.
     """
     by_name = {images.name: images for images in sets}
     references = {place: by_name[place[1]].references("clean")[0] for place in fused}
-    tables = score_folders(
-        [(*references[place][1:], fused[place].folder) for place in fused], jobs=jobs, cache=cache
-    )
+    folders = {place: fused_set.folder for place, fused_set in fused.items()}
+    # Whole paths: a cluster's workers do not stand in this process's folder.
+    triples = [
+        (thermal.resolve(), visible.resolve(), folders[place].resolve())
+        for place, (_, thermal, visible) in references.items()
+    ]
+    tables = score_folders(triples, jobs=jobs, cache=cache, ray=ray)
     rows = {
         place: [_explained(row, fused[place]) for row in table]
         for place, table in zip(fused, tables, strict=True)
     }
-    folders = {place: fused_set.folder for place, fused_set in fused.items()}
     return Results(plan, group_sets(sets, plan.real_weather), rows, folders)
 
 
