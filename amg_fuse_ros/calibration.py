@@ -86,7 +86,8 @@ def calibrate_rig(pairs: Sequence[Pair], board: str = "") -> tuple[Estimate, byt
 
     Args:
         pairs: Of one rig.
-        board: Inner corners of a chessboard as ``9x6``; empty matches edges.
+        board: Inner corners of a chessboard as ``9x6``, circles as ``circles:9x6`` or
+            ``acircles:4x11`` (OpenCV's asymmetric grid); empty matches edges.
 
     Returns:
         The estimate, and a PNG: for up to three pairs thermal in red over RGB in blue and green,
@@ -96,10 +97,13 @@ def calibrate_rig(pairs: Sequence[Pair], board: str = "") -> tuple[Estimate, byt
         CalibrationError: If too little agrees, or ``board`` is no size.
     """
     if board:
-        columns, _, rows = board.partition("x")
+        pattern, _, size = board.rpartition(":")
+        columns, _, rows = size.partition("x")
         if not (columns.isdigit() and rows.isdigit()):
-            raise CalibrationError(f"board: expected inner corners as 9x6, found {board!r}")
-        estimate = estimate_from_board(pairs, (int(columns), int(rows)))
+            raise CalibrationError(
+                f"board: expected corners as 9x6, circles:9x6 or acircles:4x11, found {board!r}"
+            )
+        estimate = estimate_from_board(pairs, (int(columns), int(rows)), pattern or "chessboard")
     else:
         estimate = estimate_homography(pairs)
     rows_of_picture = list(_overlays(_spread(pairs, SHOWN), Registrar(estimate.calibration)))

@@ -18,7 +18,10 @@ def calibrate(
     rgb: Annotated[Path | None, typer.Option(help="Folder of RGB images, equal names.")] = None,
     pairs: Annotated[int, typer.Option(min=1, help="Pairs to use, evenly spread.")] = 20,
     board: Annotated[
-        str, typer.Option(help="Inner corners of a chessboard, e.g. 9x6; without it, edges.")
+        str,
+        typer.Option(
+            help="Inner corners of a chessboard as 9x6, or circles:9x6, acircles:4x11; else edges."
+        ),
     ] = "",
     thermal_topic: Annotated[str, typer.Option(help="Guessed when not given.")] = "",
     rgb_topic: Annotated[str, typer.Option(help="Guessed when not given.")] = "",

@@ -1,6 +1,7 @@
-"""A homography from a chessboard that both cameras see."""
+"""A homography from a chessboard or a grid of circles that both cameras see."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 
 import cv2
 import numpy as np
@@ -14,39 +15,50 @@ TOLERANCE = 3.0
 """Pixels of the thermal image up to which a corner agrees with the homography."""
 
 
-def estimate_from_board(
-    pairs: Sequence[tuple[ByteImage, ByteImage]], corners: tuple[int, int]
-) -> Estimate:
-    """Estimate a homography from the inner corners of a chessboard.
+PATTERNS = ("chessboard", "circles", "acircles")
+"""What a board shows: squares, a grid of circles, or one whose every other row is shifted."""
 
-    The board must be seen by both cameras: printed on metal and warmed, for instance. It holds for
-    the board's distance; put it where the images should agree.
+
+def estimate_from_board(
+    pairs: Sequence[tuple[ByteImage, ByteImage]],
+    corners: tuple[int, int],
+    pattern: str = "chessboard",
+) -> Estimate:
+    """Estimate a homography from the inner corners of a chessboard, or from centres of circles.
+
+    The board must be seen by both cameras: printed on metal and warmed, or holes cut into a plate
+    in front of something warm. It holds for the board's distance; put it where the images should
+    agree.
 
     Args:
         pairs: Visible (H W 3 RGB or H W, uint8) and thermal (H W, uint8) images, of one size each.
-        corners: Inner corners along a row and a column, 3 or more each.
+        corners: Inner corners (or circles) along a row and a column, 3 or more each.
+        pattern: One of `PATTERNS`.
 
     Raises:
         CalibrationError: If no pair shows the board to both cameras, or sizes differ.
     """
     if min(corners) < 3:
         raise CalibrationError(f"board: expected 3 or more inner corners a side, found {corners}")
+    if pattern not in PATTERNS:
+        raise CalibrationError(f"board: expected one of {PATTERNS}, found {pattern!r}")
+    find = partial(_FINDERS[pattern], corners=corners)
     sources, targets = [], []
     sizes = set()
     for visible, thermal in pairs:
         grey = cv2.cvtColor(visible, cv2.COLOR_RGB2GRAY) if visible.ndim == 3 else visible
         sizes.add((grey.shape[1], grey.shape[0], thermal.shape[1], thermal.shape[0]))
-        of_visible = _corners(grey, corners)
-        # Warm squares may be the dark ones: the board is looked for in the negative, too.
-        for image in (thermal, 255 - thermal):
-            of_thermal = _corners(image, corners) if of_visible is not None else None
-            if of_visible is not None and of_thermal is not None:
-                sources.append(of_visible)
-                targets.append(_same_order(of_visible, of_thermal))
-                break
+        # What is dark may be warm, and circles may be bright: both are looked for in the negative.
+        of_visible = _first(find(image) for image in (grey, 255 - grey))
+        if of_visible is None:
+            continue
+        of_thermal = _first(find(image) for image in (thermal, 255 - thermal))
+        if of_thermal is not None:
+            sources.append(of_visible)
+            targets.append(_same_order(of_visible, of_thermal))
     if not sources:
         raise CalibrationError(
-            f"no pair shows both cameras a board of {corners[0]}x{corners[1]} inner corners"
+            f"no pair shows both cameras a {pattern} of {corners[0]}x{corners[1]}"
         )
     if len(sizes) > 1:
         raise CalibrationError(f"expected pairs of one rig, found several sizes: {sorted(sizes)}")
@@ -59,7 +71,7 @@ def estimate_from_board(
     agreeing = distances <= TOLERANCE
     error = float(np.median(distances[agreeing])) * width / thermal_width
     facts = {
-        "method": f"board {corners[0]}x{corners[1]}",
+        "method": f"{pattern} {corners[0]}x{corners[1]}",
         "pairs": len(sources),
         "matches": len(distances),
         "agreeing": int(agreeing.sum()),
@@ -69,12 +81,31 @@ def estimate_from_board(
     return Estimate(calibration, error, len(distances), int(agreeing.sum()))
 
 
-def _corners(image: ByteImage, corners: tuple[int, int]) -> NDArray[np.float64] | None:
+Places = NDArray[np.float64]
+
+
+def _chessboard(image: ByteImage, corners: tuple[int, int]) -> Places | None:
     found, places = cv2.findChessboardCornersSB(image, corners)
     return places.reshape(-1, 2).astype(np.float64) if found else None
 
 
-def _same_order(visible: NDArray[np.float64], thermal: NDArray[np.float64]) -> NDArray[np.float64]:
+def _circles(image: ByteImage, corners: tuple[int, int], kind: int) -> Places | None:
+    found, places = cv2.findCirclesGrid(image, corners, flags=kind)
+    return places.reshape(-1, 2).astype(np.float64) if found else None
+
+
+_FINDERS: Mapping[str, Callable[..., Places | None]] = {
+    "chessboard": _chessboard,
+    "circles": partial(_circles, kind=cv2.CALIB_CB_SYMMETRIC_GRID),
+    "acircles": partial(_circles, kind=cv2.CALIB_CB_ASYMMETRIC_GRID),
+}
+
+
+def _first(found: Iterable[Places | None]) -> Places | None:
+    return next((places for places in found if places is not None), None)
+
+
+def _same_order(visible: Places, thermal: Places) -> Places:
     """The thermal corners, from the end that the visible ones start from.
 
     The two cameras look the same way up, so the first corner lies on the same side of the board.

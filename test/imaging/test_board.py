@@ -1,4 +1,4 @@
-"""A chessboard that both cameras see."""
+"""A chessboard or a grid of circles that both cameras see."""
 
 import cv2
 import numpy as np
@@ -52,3 +52,34 @@ def test_pairs_without_the_board_are_left_out():
 def test_a_board_of_too_few_corners_is_refused():
     with pytest.raises(CalibrationError, match="3 or more"):
         estimate_from_board([], (2, 5))
+
+
+def circles(pattern, angle):
+    """7 x 5 circles, or 4 x 7 with every other row shifted, on a wall."""
+    wall = np.full((300, 400), 200.0)
+    columns, rows = (7, 5) if pattern == "circles" else (4, 7)
+    for row in range(rows):
+        for column in range(columns):
+            across = 2 * column + row % 2 if pattern == "acircles" else 1.6 * column
+            down = row if pattern == "acircles" else 1.6 * row
+            center = (round(110 + 18 * across), round(90 + 18 * down))
+            cv2.circle(wall, center, 6, 40.0, -1, cv2.LINE_AA)
+    turn = cv2.getRotationMatrix2D((200, 150), angle, 1)
+    return cv2.warpAffine(wall, turn, (400, 300), borderValue=200.0).astype(np.uint8)
+
+
+@pytest.mark.parametrize("negative", [False, True])
+@pytest.mark.parametrize(("pattern", "size"), [("circles", (7, 5)), ("acircles", (4, 7))])
+def test_grids_of_circles_serve_as_well(pattern, size, negative):
+    views = [circles(pattern, angle) for angle in (8, 15)]
+    pairs = [(v, thermal_of(v, negative=negative)) for v in views]
+    found = estimate_from_board(pairs, size, pattern)
+    points = np.array([[150.0, 100], [250, 100], [200, 180]])
+    expected = cv2.perspectiveTransform(points[None], TRUE)[0]
+    np.testing.assert_allclose(found.calibration.to_thermal(points), expected, atol=1)
+    assert found.matches == 2 * size[0] * size[1]
+
+
+def test_an_unknown_pattern_is_refused():
+    with pytest.raises(CalibrationError, match="circles"):
+        estimate_from_board([], (7, 5), "dots")
