@@ -7,6 +7,7 @@ from rclpy.event_handler import QoSRequestedIncompatibleQoSInfo, SubscriptionEve
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.subscription import Subscription
+from rclpy.topic_endpoint_info import TopicEndpointInfo
 
 QUEUE = 5
 """Messages that wait for the executor; it only takes and pairs them, so few are enough."""
@@ -36,7 +37,7 @@ def subscribe_newest(
     def explain(_: QoSRequestedIncompatibleQoSInfo) -> None:
         name = node.resolve_topic_name(topic)
         offers = ", ".join(
-            f"{info.node_namespace.rstrip('/')}/{info.node_name} offers "
+            f"{_name(info)} offers "
             f"{info.qos_profile.reliability.name} and {info.qos_profile.durability.name}"
             for info in node.get_publishers_info_by_topic(name)
         )
@@ -54,3 +55,9 @@ def subscribe_newest(
         profile,
         event_callbacks=SubscriptionEventCallbacks(incompatible_qos=explain),
     )
+
+
+def _name(publisher: TopicEndpointInfo) -> str:
+    if publisher.node_name.startswith("_"):  # not discovered yet; its QoS is known first
+        return "one"
+    return f"{publisher.node_namespace.rstrip('/')}/{publisher.node_name}"

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 import rclpy
 from node_harness import NodeProcess, Rig, compressed, image, rgb_image, thermal_image
-from sensor_msgs.msg import CompressedImage
+from rclpy.qos import qos_profile_sensor_data
+from sensor_msgs.msg import CompressedImage, Image
 
 pytestmark = pytest.mark.ros
 
@@ -211,3 +212,21 @@ def test_thresholds_of_the_diagnostics_are_settings(live):
     assert rig.set_parameter("diagnostics.warn_rate_hz", 1000.0) == (True, "")
     assert rig.play(lambda: "fault: rate" in rig.diagnostics(), thermal_image, rgb_image)
     assert rig.set_parameter("diagnostics.warn_rate_hz", 0.0) == (True, "")
+
+
+def test_a_publisher_whose_qos_does_not_fit_is_named_with_both_sides_settings(start):
+    node, rig = start(
+        "/strict",
+        *("-p", "qos.input_reliability:=reliable"),
+        *("-p", "faults.missing_after_s:=60.0"),
+    )
+    lossy = rig.node.create_publisher(Image, "thermal/image_raw", qos_profile_sensor_data)
+    assert rig.wait(lambda: "does not fit" in node.log), node.log
+    line = next(line for line in node.log.splitlines() if "does not fit" in line)
+    for text in ("/strict/thermal/image_raw", "asked for RELIABLE", " offers BEST_EFFORT"):
+        assert text in line
+    assert rig.wait(lambda: "fault: thermal qos" in rig.diagnostics())
+    rig.node.destroy_publisher(lossy)
+    rig.wait_for_node()
+    assert rig.play(lambda: rig.diagnostics()["message"] == "fusing", thermal_image, rgb_image)
+    assert "fault: thermal qos" not in rig.diagnostics()

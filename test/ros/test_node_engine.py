@@ -1,0 +1,142 @@
+"""An engine that fails or hangs does not take the node with it."""
+
+import threading
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import rclpy
+from node_harness import Rig, rgb_image, thermal_image
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.parameter import Parameter
+
+from amg_fuse_ros.engine.fallback import FallbackEngine
+from amg_fuse_ros.fusion import Fuser
+from amg_fuse_ros.network import load_weights
+from amg_fuse_ros.ros.fusion_node import FusionNode
+from amg_fuse_ros.ros.loading import load_fuser
+
+pytestmark = pytest.mark.ros
+
+
+@pytest.fixture
+def run(random_weights):
+    """Runs a node in this process, with the rig that belongs to it."""
+    context = rclpy.Context()
+    rclpy.init()
+    rclpy.init(context=context)
+    open_ones: list[Callable[[], None]] = []
+
+    def run(namespace: str, load, **parameters) -> Rig:
+        settings = {
+            "network.weights": str(random_weights),
+            "diagnostics_period_s": 0.2,
+            "diagnostics.warn_dropped": 1.0,
+            **parameters,
+        }
+        node = FusionNode(
+            namespace=namespace,
+            context=context,
+            load=load,
+            parameter_overrides=[Parameter(k, value=v) for k, v in settings.items()],
+        )
+        executor = SingleThreadedExecutor(context=context)
+        executor.add_node(node)
+        node.start()
+        spinning = threading.Thread(target=executor.spin, daemon=True)
+        spinning.start()
+        rig = Rig(namespace)
+        rig.wait_for_node()
+        open_ones.extend(
+            [rig.close, node.close, lambda: executor.shutdown(timeout_sec=1), spinning.join]
+        )
+        return rig
+
+    yield run
+    for close in open_ones:
+        close()
+    context.try_shutdown()
+    rclpy.try_shutdown()
+
+
+class Failing:
+    """An engine that gives up after its first pairs."""
+
+    name, device, precision = "failing", "cpu", "fp32"
+
+    def __init__(self, good: int) -> None:
+        self.good = good
+
+    def fuse(self, visible, thermal):  # noqa: ARG002
+        self.good -= 1
+        if self.good < 0:
+            raise MemoryError("no memory left on the card")
+        return visible.copy()
+
+
+def test_where_an_engine_fails_the_next_one_goes_on_and_a_warning_stays(run, random_weights):
+    def load(settings, logger):
+        fuser = load_fuser(settings, logger)
+        assert isinstance(fuser.engine, FallbackEngine)
+        fuser.engine._engine = Failing(2)
+        return fuser
+
+    rig = run("/falling", load, engine="eager", engine_fallback="eager:cpu")
+    stamps = set()
+
+    def many():
+        stamps.update(m.header.stamp.nanosec for m in rig.fused)
+        return len(stamps) > 4 and "fault: engine" in rig.diagnostics()
+
+    assert rig.play(many, thermal_image, rgb_image), rig.diagnostics()
+    assert "no memory left on the card" in rig.diagnostics()["fault: engine"]
+    assert rig.diagnostics()["level"] == "1"
+    assert rig.diagnostics()["failed"] == "0"
+
+
+def test_where_no_engine_is_left_the_rgb_image_passes_through_as_an_error(run):
+    rig = run("/lost", lambda *_: Fuser(Failing(0), steady=True))
+
+    def told():
+        return bool(rig.reports) and "no memory left" in rig.diagnostics()["message"]
+
+    assert rig.play(told, thermal_image, rgb_image)
+    assert rig.diagnostics()["level"] == "2"
+    del rig.masks[:]
+    assert rig.play(lambda: bool(rig.masks), thermal_image, rgb_image)
+    assert np.frombuffer(rig.masks[-1].data, np.float32).min() == 1.0
+
+
+def test_an_engine_that_hangs_is_given_up_and_another_takes_over(run, random_weights):
+    release = threading.Event()
+
+    class Hanging:
+        name, device, precision = "hanging", "cpu", "fp32"
+
+        def fuse(self, visible, thermal):  # noqa: ARG002
+            assert release.wait(60)
+            return np.zeros_like(visible)
+
+    def load(settings, logger):
+        fuser = load_fuser(settings, logger)
+        fuser.engine._engine = Hanging()
+        return fuser
+
+    load_weights(random_weights)  # what takes over loads within the test's patience
+    rig = run("/hanging", load, hang_timeout_s=0.5)
+    try:
+        assert rig.play(lambda: bool(rig.fused), thermal_image, rgb_image)
+        assert rig.play(
+            lambda: rig.diagnostics()["hung"] != "0" and rig.diagnostics()["fused"] != "0",
+            thermal_image,
+            rgb_image,
+        )
+        first = rig.fused[0]
+        release.set()
+        start = len(rig.fused)
+        assert rig.play(lambda: len(rig.fused) > start + 3, thermal_image, rgb_image)
+        newest = [m.header.stamp.sec * 10**9 + m.header.stamp.nanosec for m in rig.fused]
+        assert newest == sorted(newest)  # the late result was not published
+        assert any(np.frombuffer(first.data, np.uint8))
+    finally:
+        release.set()
