@@ -225,7 +225,7 @@ def test_a_publisher_whose_qos_does_not_fit_is_named_with_both_sides_settings(st
     line = next(line for line in node.log.splitlines() if "does not fit" in line)
     for text in ("/strict/thermal/image_raw", "asked for RELIABLE", " offers BEST_EFFORT"):
         assert text in line
-    assert rig.wait(lambda: "fault: thermal qos" in rig.diagnostics())
+    assert rig.wait(lambda: bool(rig.reports) and "fault: thermal qos" in rig.diagnostics())
     rig.node.destroy_publisher(lossy)
     rig.wait_for_node()
     assert rig.play(lambda: rig.diagnostics()["message"] == "fusing", thermal_image, rgb_image)
