@@ -76,6 +76,8 @@ setup(
             "Jinja2>=3.1",
         ],
         "ray": ["ray>=2.40"],
+        # YOLO, under AGPL-3.0; `lap` is what its ByteTrack needs. About 220 MB installed.
+        "detect": ["ultralytics>=8.4", "lap>=0.5.12"],
         # Recordings and live views for the Rerun viewer: about 700 MB installed.
         "view": ["rerun-sdk>=0.26"],
         "dev": [
