@@ -35,8 +35,9 @@ class FaultBook:
     """Keeps the faults that hold; belongs to one thread.
 
     Attributes:
-        quiet_s: A fault that comes back sooner after it was told is not told again, nor its end: a
-            loose contact must not fill the log. May be set at any time.
+        quiet_s: A fault that comes back sooner after it was told is told again only if it still
+            holds then, and else not, nor its end: a loose contact must not fill the log. May be
+            set at any time.
     """
 
     def __init__(
@@ -77,12 +78,12 @@ class FaultBook:
         now = self._clock()
         found = {fault.key: fault for fault in faults}
         for key, fault in found.items():
-            if key not in self._current:
-                self._began[key] = now
-                if fault.told and now - self._told.get(key, -self.quiet_s) >= self.quiet_s:
-                    self._told[key] = now
-                    self._telling.add(key)
-                    self._tell(fault.severity, fault.text)
+            self._began.setdefault(key, now)
+            quiet = key in self._told and now - self._told[key] < self.quiet_s
+            if fault.told and key not in self._telling and not quiet:
+                self._told[key] = now
+                self._telling.add(key)
+                self._tell(fault.severity, fault.text)
         for key, fault in self._current.items():
             if key not in found:
                 lasted = now - self._began.pop(key)
@@ -90,3 +91,9 @@ class FaultBook:
                     self._telling.remove(key)
                     self._tell(Severity.OK, f"over after {lasted:.1f} s: {fault.text}")
         self._current = found
+
+    def forget(self) -> None:
+        """Nothing is looked at any more: what holds is neither wrong nor over."""
+        self._current = {}
+        self._began.clear()
+        self._telling.clear()

@@ -53,6 +53,31 @@ def test_a_loose_contact_does_not_fill_the_log():
     assert len(told) == 40
 
 
+def test_a_fault_that_comes_back_soon_and_stays_is_told_once_it_may_be():
+    told, watch = [], Watch()
+    book = FaultBook(lambda _, text: told.append(text), quiet_s=5.0, clock=watch)
+    missing = [Fault("thermal missing", Severity.WARN, "missing")]
+    for faults in (missing, [], missing, missing, missing, missing):
+        book.update(faults)
+        watch.now += 2
+    assert told == ["missing", "over after 2.0 s: missing", "missing"]
+    book.update([])
+    assert told[-1] == "over after 8.0 s: missing"
+
+
+def test_what_is_forgotten_is_not_over_and_is_told_anew_when_it_holds_again():
+    told, watch = [], Watch()
+    book = FaultBook(lambda _, text: told.append(text), quiet_s=5.0, clock=watch)
+    book.update([Fault("thermal missing", Severity.WARN, "missing")])
+    book.forget()
+    assert book.worst is None
+    watch.now += 60
+    book.update([Fault("thermal missing", Severity.WARN, "missing")])
+    watch.now += 1
+    book.update([])
+    assert told == ["missing", "missing", "over after 1.0 s: missing"]
+
+
 def test_faults_for_the_diagnostics_only_stay_out_of_the_log():
     told = []
     book = FaultBook(lambda *line: told.append(line))
