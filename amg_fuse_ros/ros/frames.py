@@ -75,6 +75,11 @@ class FrameMaker:
         self._rgb_size: tuple[int, int] | None = None
         self._rgb_frame_id = ""
 
+    def follow(self, former: "FrameMaker") -> None:
+        """Take over what another one, which hangs, knows of the frames so far."""
+        self._last = former._last
+        self._rgb_size, self._rgb_frame_id = former._rgb_size, former._rgb_frame_id
+
     def __call__(self, job: Job) -> Callable[[], None] | None:
         """Make the frame of a job.
 
@@ -90,12 +95,13 @@ class FrameMaker:
             return None
         frame, header, kind = made
 
+        # A thermal image of its own size is not seen through the RGB camera.
+        info = None if self._rgb_size is None else self._camera_info()
+
         def publish() -> None:
             ready = monotonic()
-            self._outputs.publish(
-                self._blend(frame.image, rgb), frame.mask, header, self._camera_info(),
-                self._settings,
-            )  # fmt: skip
+            image = self._blend(frame.image, rgb) if kind == "fused" else frame.image
+            self._outputs.publish(image, frame.mask, header, info, self._settings)
             done = monotonic()
             add = self._statistics.add
             self._statistics.count(kind)
@@ -143,6 +149,7 @@ class FrameMaker:
             header = Header(stamp=job.thermal.header.stamp, frame_id=job.thermal.header.frame_id)
             if self._rgb_size is not None:  # it lies where the RGB image would
                 header.frame_id = self._rgb_frame_id
+            self._heed_settings()
             return thermal_alone(self.fuser, thermal, self._rgb_size), header, "passed through"
         return None
 
