@@ -75,10 +75,13 @@ class Camera:
         self._on_image = on_image
         self._on_event = on_event
         kind: type = Image
-        topic = self.topic = node.resolve_topic_name(f"{name}/image_raw")
+        topic = node.resolve_topic_name(f"{name}/image_raw")
+        self._unused = ("compressed", f"{topic}/compressed")
         if transport == "compressed":
             # The base topic is what gets remapped, as with image_transport.
+            self._unused = ("raw", topic)
             kind, topic = CompressedImage, f"{topic}/compressed"
+        self._type = f"sensor_msgs/msg/{kind.__name__}"
         self._subscription: Subscription = subscribe_newest(
             node, kind, topic, self._take, reliability, self._note_mismatch
         )
@@ -91,6 +94,21 @@ class Camera:
     def publishers(self) -> int:
         """How many publish the topic, whether their QoS fits or not."""
         return self._node.count_publishers(self.topic)
+
+    def why_silent(self) -> str:
+        """What the topic's publishers tell about why nothing comes, for people."""
+        types = [info.topic_type for info in self._node.get_publishers_info_by_topic(self.topic)]
+        if self._type in types:
+            return f"{types.count(self._type)} publish it: does the camera send?"
+        if types:
+            return f"it is published as {types[0]}, expected is {self._type}"
+        transport, topic = self._unused
+        if self._node.count_publishers(topic):
+            return (
+                f"nobody publishes it, but {topic} is published: set transport.{self.name} to "
+                f"{transport}"
+            )
+        return "nobody publishes it: is the driver running, is the topic's name right?"
 
     def read(self, message: ImageLike) -> NDArray[Any]:
         """The message's pixels; see `amg_fuse_ros.ros.image_messages`.

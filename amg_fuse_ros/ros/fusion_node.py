@@ -38,7 +38,7 @@ from amg_fuse_ros.ros.diagnostics import (
     statistics_values,
 )
 from amg_fuse_ros.ros.health import Health
-from amg_fuse_ros.ros.lifecycle import refuse_impossible_transitions
+from amg_fuse_ros.ros.lifecycle import refuse_impossible_transitions, state_of
 from amg_fuse_ros.ros.loading import load_fuser
 from amg_fuse_ros.ros.outputs import Outputs
 from amg_fuse_ros.ros.pairing import Pairing, apply_to_pairing, make_pairing
@@ -139,10 +139,16 @@ class FusionNode(LifecycleNode):
         self._maker = make_maker(fuser)
 
         def after_hang() -> Callable[[Job], Callable[[], None] | None]:
-            assert self._maker is not None
-            self._maker.retired = True
+            former = self._maker
+            assert former is not None
+            former.retired = True
             reason = f"no result within {float(self._settings['hang_timeout_s']):g} s"
-            self._maker = make_maker(self._maker.fuser.replacement(reason))
+            maker = make_maker(former.fuser.replacement(reason))
+            if self._maker is not former:  # cleaned up meanwhile
+                maker.fuser.close()
+                raise RuntimeError("the node was cleaned up while another engine was made")
+            maker.follow(former)
+            self._maker = maker
             return self._make_frame
 
         self._worker = LatestWorker(
@@ -237,6 +243,7 @@ class FusionNode(LifecycleNode):
     def _leave_cameras(self) -> None:
         self._active = False
         self._pairing = None
+        self._faults.forget()
         if self._cameras:
             for camera in self._cameras.values():
                 camera.close()
@@ -258,19 +265,17 @@ class FusionNode(LifecycleNode):
         self._maker = None
         self._camera_info = None
 
-    def _apply(self, name: str, value: SettingValue) -> None:
-        """Put a live setting into effect; the table has accepted the value."""
-        if name.startswith("thermal."):
-            gain_settings({**self._settings, name: value})  # refuses what does not fit the others
-        self._settings[name] = value  # the frame maker heeds its own before the next frame
-        if name == "log_period_s":
-            self._faults.quiet_s = float(value)
-        elif name == "hang_timeout_s" and self._worker is not None:
-            self._worker.hang_timeout_s = float(value)
-        elif name.startswith("faults."):
-            for camera in self._cameras.values():
-                camera.monitor.limits = self._limits()
-        elif self._pairing is not None and name.startswith("sync."):
+    def _apply(self, changes: Settings) -> None:
+        """Put live settings into effect; the table has accepted each of them."""
+        if any(name.startswith("thermal.") for name in changes):
+            gain_settings({**self._settings, **changes})  # refuses what does not fit together
+        self._settings.update(changes)  # the frame maker heeds its own before the next frame
+        self._faults.quiet_s = float(self._settings["log_period_s"])
+        if self._worker is not None:
+            self._worker.hang_timeout_s = float(self._settings["hang_timeout_s"])
+        for camera in self._cameras.values():
+            camera.monitor.limits = self._limits()
+        if self._pairing is not None:
             apply_to_pairing(self._pairing, self._settings)
 
     def _take(self, name: str, message: ImageLike) -> None:
@@ -298,6 +303,9 @@ class FusionNode(LifecycleNode):
         text = f"{self._cameras[name].topic}: {event.value}"
         if event is Event.NEW_FORMAT:
             text += f" from {monitor.former_format} to {monitor.format}"
+        publishers = self._cameras[name].publishers()
+        if publishers > 1:
+            text += f" ({publishers} publish on it: is one too many?)"
         self.get_logger().warning(text)
 
     def _take_camera_info(self, message: CameraInfo) -> None:
@@ -312,13 +320,15 @@ class FusionNode(LifecycleNode):
             return
         if self._settings["lazy"] and not self._outputs.wanted():
             self._statistics.count("unwatched")
-        elif self._worker.put(Job(thermal, rgb, monotonic())):
+            return
+        self._statistics.count("jobs")
+        if self._worker.put(Job(thermal, rgb, monotonic())):
             self._statistics.count("dropped")
 
     def _make_frame(self, job: Job) -> Callable[[], None] | None:
-        maker = self._maker
+        maker, pairing = self._maker, self._pairing
         publish = maker(job) if maker is not None else None
-        return publish if self._active else None
+        return publish if self._active and pairing is self._pairing else None
 
     def _watch(self) -> None:
         if self._active:
@@ -340,10 +350,10 @@ class FusionNode(LifecycleNode):
     def _publish_diagnostics(self) -> None:
         maker, pairing = self._maker, self._pairing
         if maker is None:
-            level, message = Severity.WARN, "not configured"
+            level, message = Severity.WARN, state_of(self)
             if self._problem:
                 level, message = Severity.ERROR, self._problem
-            self._send_diagnostics(level, message, {"state": "unconfigured"})
+            self._send_diagnostics(level, message, {"state": state_of(self)})
             return
         values = {
             "state": "active" if self._active else "inactive",

@@ -14,6 +14,8 @@ WARN, ERROR = Severity.WARN, Severity.ERROR
 MOST_OFFSET_MS = 60_000
 """What ``sync.thermal_offset_ms`` takes; clocks further apart want mending, not a parameter."""
 
+NOTHING = "nothing is published"
+
 FAILED_FOR_S = 5.0
 """A failure is shown so long after the last one."""
 
@@ -103,13 +105,7 @@ class Health:
         text = ""
         if state is StreamState.MISSING:
             since = f"for {monitor.silent_s:.1f} s" if monitor.ever_came else "so far"
-            publishers = camera.publishers()
-            hint = (
-                f"{publishers} publish it: does the camera send?"
-                if publishers
-                else "nobody publishes it: is the driver running, is the topic's name right?"
-            )
-            text = f"no {name} images on {camera.topic} {since}; {hint}"
+            text = f"no {name} images on {camera.topic} {since}; {camera.why_silent()}"
         elif state is StreamState.STAMPS_STAND:
             text = (
                 f"the stamps on {camera.topic} stand still at {monitor.stamp_ns / 1e9:.3f} s: does "
@@ -118,20 +114,22 @@ class Health:
         elif state is StreamState.CONTENT_STANDS:
             text = f"all images on {camera.topic} are the same: the camera or its driver hangs"
         if text:
-            yield Fault(f"{name} {state.value}", WARN, f"{text}; {self._consequence(other)}")
+            consequence = self._consequence(other)
+            severity = ERROR if consequence == NOTHING else WARN
+            yield Fault(f"{name} {state.value}", severity, f"{text}; {consequence}")
         if monitor.problem:
             key = f"{name} {StreamState.UNREADABLE.value}"
             yield Fault(key, ERROR, f"{camera.topic}: {monitor.problem}; such images are left out")
 
     def _consequence(self, other: Camera) -> str:
         if not other.monitor.usable:
-            return "nothing is published"
-        told = {
-            "passthrough": f"{other.name} images are published as they are",
-            "hold": "the last fused image is published again and again",
-            "stop": "nothing is published",
-        }
-        return told[str(self._settings["on_missing"])]
+            return NOTHING
+        policy = self._settings["on_missing"]
+        if policy == "passthrough":
+            return f"{other.name} images are published as they are"
+        if policy == "hold" and self._statistics.total("fused"):
+            return "the last fused image is published again and again"
+        return NOTHING
 
     def _of_pairing(self, cameras: Mapping[str, Camera], pairing: Pairing) -> Iterator[Fault]:
         pairs, since = self._pairs
@@ -158,9 +156,9 @@ class Health:
 
     def _of_speed(self) -> Iterator[Fault]:
         s, settings = self._statistics, self._settings
-        pairs, dropped = s.recent("pairs"), s.recent("dropped")
-        if pairs and dropped / pairs > float(settings["diagnostics.warn_dropped"]):
-            share = f"{100 * dropped / pairs:.0f} %"
+        jobs, dropped = s.recent("jobs"), s.recent("dropped")
+        if jobs and dropped / jobs > float(settings["diagnostics.warn_dropped"]):
+            share = f"{100 * dropped / jobs:.0f} %"
             yield Fault(
                 "dropped",
                 WARN,

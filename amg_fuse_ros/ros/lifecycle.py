@@ -19,3 +19,9 @@ def refuse_impossible_transitions(node: LifecycleNode) -> None:
             return response
 
     node._service_change_state.callback = change_state
+
+
+def state_of(node: LifecycleNode) -> str:
+    """The label of the state that a node is in: ``unconfigured``, ``finalized`` and so on."""
+    _, label = node._state_machine.current_state
+    return str(label)

@@ -13,7 +13,7 @@ from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValu
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-from amg_fuse_ros.settings import BY_NAME, TABLE, Setting, Settings, SettingValue
+from amg_fuse_ros.settings import BY_NAME, TABLE, Setting, Settings
 
 
 def declare(node: Node) -> None:
@@ -47,15 +47,13 @@ def read(node: Node) -> Settings:
     return {setting.name: node.get_parameter(setting.name).value for setting in TABLE}
 
 
-def watch(
-    node: Node, apply: Callable[[str, SettingValue], None], is_configured: Callable[[], bool]
-) -> None:
+def watch(node: Node, apply: Callable[[Settings], None], is_configured: Callable[[], bool]) -> None:
     """Refuse bad values at run time with a reason, and pass good ones on.
 
     Args:
         node: The node whose parameters were declared by :func:`declare`.
-        apply: Called with the name and value of each live setting that is about to change. A
-            ``ValueError`` of it is a reason to refuse, too.
+        apply: Called with the live settings that are about to change together, by name. A
+            ``ValueError`` of it is a reason to refuse them all.
         is_configured: While this is true, settings that are not live are refused.
     """
 
@@ -71,9 +69,7 @@ def watch(
             if problem is not None:
                 return SetParametersResult(successful=False, reason=problem)
         try:
-            for setting, value in ours:
-                if setting.live:
-                    apply(setting.name, value)
+            apply({setting.name: value for setting, value in ours if setting.live})
         except ValueError as error:
             return SetParametersResult(successful=False, reason=str(error))
         return SetParametersResult(successful=True)

@@ -311,10 +311,12 @@ def test_the_lifecycle_can_be_walked_by_a_manager_and_a_bad_file_only_fails_the_
     assert rig.change_state(Transition.TRANSITION_ACTIVATE)
     rig.wait_for_node()
     rig.send_until_fused(thermal_image(1000), rgb_image(1000))
+    assert rig.wait(lambda: "fault: rgb missing" in rig.diagnostics())
 
     assert rig.change_state(Transition.TRANSITION_DEACTIVATE)
     assert rig.wait(lambda: rig.rgb.get_subscription_count() == 0)
     assert rig.wait(lambda: rig.diagnostics()["state"] == "inactive")
+    assert not [key for key in rig.diagnostics() if key.startswith("fault: ")]
     assert rig.change_state(Transition.TRANSITION_ACTIVATE)
     rig.wait_for_node()
     rig.send_until_fused(thermal_image(2000), rgb_image(2000))
@@ -325,6 +327,7 @@ def test_the_lifecycle_can_be_walked_by_a_manager_and_a_bad_file_only_fails_the_
     assert rig.wait(lambda: rig.node.count_publishers("fused/image") == 0)
     assert rig.change_state(Transition.TRANSITION_UNCONFIGURED_SHUTDOWN)
     assert rig.state() == "finalized"
+    assert rig.wait(lambda: rig.diagnostics()["state"] == "finalized")
     assert node.process.poll() is None
     assert "Traceback" not in node.log
 

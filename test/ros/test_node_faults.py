@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import rclpy
 from node_harness import NodeProcess, Rig, image, rgb_image, thermal_image
+from sensor_msgs.msg import Image
 
 pytestmark = pytest.mark.ros
 
@@ -165,6 +166,18 @@ def test_hold_repeats_the_last_fused_image_with_its_old_stamp(fusing):
     assert rig.set_parameter("on_missing", "passthrough") == (True, "")
 
 
+def test_what_is_held_is_not_blended_with_the_images_that_come(fusing):
+    rig = fusing
+    assert rig.set_parameter("on_missing", "hold") == (True, "")
+    assert rig.set_parameter("fused.strength", 0.5) == (True, "")
+    assert rig.play(told(rig, "the last fused image is published again"), None, rgb_image)
+    del rig.fused[:]
+    assert rig.play(lambda: len(rig.fused) > 3, None, rgb_image)
+    assert rig.fused[-1] == rig.fused[-2]
+    assert rig.set_parameter("fused.strength", 1.0) == (True, "")
+    assert rig.set_parameter("on_missing", "passthrough") == (True, "")
+
+
 def test_stop_publishes_nothing_until_both_cameras_are_there(fusing):
     rig = fusing
     assert rig.set_parameter("on_missing", "stop") == (True, "")
@@ -173,6 +186,7 @@ def test_stop_publishes_nothing_until_both_cameras_are_there(fusing):
     del rig.fused[:]
     assert rig.play(lambda: len(rig.reports) > reports + 5, None, rgb_image)
     assert rig.fused == []
+    assert rig.diagnostics()["level"] == ERROR
     assert rig.set_parameter("on_missing", "passthrough") == (True, "")
 
 
@@ -188,6 +202,20 @@ def test_after_a_jump_of_time_pairs_are_found_at_once(fusing, start_ms, node):
         start_ms=start_ms,
     )
     node.wait_for_log(text)
+
+
+def test_two_publishers_of_different_time_on_one_topic_are_noticed(fusing, node):
+    rig = fusing
+    second = rig.node.create_publisher(Image, "rgb/image_raw", 5)
+
+    def both(stamp):
+        second.publish(rgb_image(stamp - 600_000))
+        return rgb_image(stamp)
+
+    text = "(2 publish on it: is one too many?)"
+    assert rig.play(lambda: bool(lines(node, text)), thermal_image, both)
+    assert "/faulty/rgb/image_raw: time jumped" in lines(node, text)[0]
+    rig.node.destroy_publisher(second)
 
 
 def test_stamps_out_of_order_are_counted_and_fused_all_the_same(fusing):

@@ -5,8 +5,10 @@ import numpy as np
 import pytest
 import rclpy
 from node_harness import NodeProcess, Rig, compressed, image, rgb_image, thermal_image
+from rcl_interfaces.srv import SetParametersAtomically
+from rclpy.parameter import Parameter
 from rclpy.qos import qos_profile_sensor_data
-from sensor_msgs.msg import CompressedImage, Image
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 pytestmark = pytest.mark.ros
 
@@ -230,3 +232,97 @@ def test_a_publisher_whose_qos_does_not_fit_is_named_with_both_sides_settings(st
     rig.wait_for_node()
     assert rig.play(lambda: rig.diagnostics()["message"] == "fusing", thermal_image, rgb_image)
     assert "fault: thermal qos" not in rig.diagnostics()
+
+
+@pytest.fixture(scope="module")
+def lonely(start):
+    """A node whose RGB camera never comes: it is asked for as compressed, and sent raw."""
+    _, rig = start(
+        "/lonely",
+        *("-p", "transport.rgb:=compressed"),
+        *("-p", "faults.missing_after_s:=0.5"),
+    )
+    assert rig.wait(
+        lambda: (
+            rig.thermal.get_subscription_count() > 0
+            and rig.node.count_publishers("fused/image") > 0
+        )
+    )
+    assert rig.wait(lambda: bool(rig.reports))
+    return rig
+
+
+def test_a_transport_that_nobody_publishes_is_named_with_the_one_that_comes(lonely):
+    rig = lonely
+    assert rig.play(
+        lambda: "set transport.rgb to raw" in rig.diagnostics().get("fault: rgb missing", ""),
+        thermal_image,
+        rgb_image,
+    )
+    assert "/lonely/rgb/image_raw is published" in rig.diagnostics()["fault: rgb missing"]
+
+
+def test_hold_says_that_nothing_is_published_where_nothing_was_fused_yet(lonely):
+    rig = lonely
+    assert rig.set_parameter("on_missing", "hold") == (True, "")
+    assert rig.play(
+        lambda: "nothing is published" in rig.diagnostics()["message"], thermal_image, None
+    )
+    assert rig.diagnostics()["level"] == "2"
+    assert rig.set_parameter("on_missing", "passthrough") == (True, "")
+
+
+def test_a_thermal_image_of_its_own_size_has_no_camera_info_of_the_rgb_camera(lonely):
+    rig = lonely
+
+    def send(stamp):
+        rig.info.publish(CameraInfo(width=640, height=480))
+        return thermal_image(stamp)
+
+    del rig.fused[:], rig.infos[:]
+    assert rig.play(lambda: len(rig.fused) > 8, send, None)
+    assert rig.fused[-1].width == 32
+    assert rig.infos == []
+
+
+def test_the_thermal_gain_is_live_while_only_the_thermal_camera_comes(lonely):
+    rig = lonely
+    warm = np.full((24, 32), 30_000, np.uint16)  # 26.85 degrees in centikelvin
+
+    def counts(stamp):
+        warm[0, 0] = 29_000 + stamp % 1000  # no two images are the same
+        return image(warm, "mono16", stamp, "lwir")
+
+    assert set_together(
+        rig,
+        {"thermal.gain": "range", "thermal.range_low_c": 26.0, "thermal.range_high_c": 27.0},
+    )
+    bright = round(0.85 * 255)
+    assert rig.play(
+        lambda: (
+            bool(rig.fused)
+            and abs(int(np.frombuffer(rig.fused[-1].data, np.uint8)[-1]) - bright) <= 1
+        ),
+        counts,
+        None,
+    )
+    assert rig.set_parameter("thermal.gain", "percentile") == (True, "")
+
+
+def set_together(rig, values):
+    request = SetParametersAtomically.Request(
+        parameters=[Parameter(name, value=v).to_parameter_msg() for name, v in values.items()]
+    )
+    service = "fusion_node/set_parameters_atomically"
+    return rig.call(SetParametersAtomically, service, request).result.successful
+
+
+def test_settings_that_change_together_are_judged_together_and_refused_together(live):
+    rig = live
+    assert set_together(rig, {"thermal.range_low_c": 60.0, "thermal.range_high_c": 90.0})
+    assert rig.get_parameter("thermal.range_high_c") == 90.0
+    assert not set_together(rig, {"fused.strength": 0.0, "thermal.range_low_c": 95.0})
+    rgb = rgb_image(7000)
+    fused = rig.send_until_fused(thermal_image(7000), rgb)
+    assert bytes(fused.data) != bytes(rgb.data)  # a strength of 0 would publish the RGB image
+    assert set_together(rig, {"thermal.range_low_c": -10.0, "thermal.range_high_c": 50.0})
