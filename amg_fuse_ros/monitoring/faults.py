@@ -69,12 +69,11 @@ class FaultBook:
 
     @property
     def worst(self) -> Fault | None:
-        """The one to show where there is room for one: the most severe, of these the oldest."""
-        faults = self._current.values()
-        return max(faults, key=lambda f: (f.severity, -self._began[f.key]), default=None)
+        """The one to show where there is room for one: the most severe, of these the first."""
+        return max(self._current.values(), key=lambda f: f.severity, default=None)
 
     def update(self, faults: Iterable[Fault]) -> None:
-        """Take note of all faults that hold now."""
+        """Take note of all faults that hold now, the likeliest cause of the others first."""
         now = self._clock()
         found = {fault.key: fault for fault in faults}
         for key, fault in found.items():

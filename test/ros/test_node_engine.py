@@ -6,6 +6,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import rclpy
+from lifecycle_msgs.msg import Transition
 from node_harness import Rig, rgb_image, thermal_image
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.parameter import Parameter
@@ -140,3 +141,43 @@ def test_an_engine_that_hangs_is_given_up_and_another_takes_over(run, random_wei
         assert any(np.frombuffer(first.data, np.uint8))
     finally:
         release.set()
+
+
+def test_a_node_that_is_cleaned_up_while_another_engine_is_made_stays_cleaned_up(run):
+    release, asked, made = threading.Event(), threading.Event(), threading.Event()
+
+    class Hanging:
+        name, device, precision = "hanging", "cpu", "fp32"
+
+        def fuse(self, visible, thermal):  # noqa: ARG002
+            assert release.wait(60)
+            return np.zeros_like(visible)
+
+    def load(settings, logger):
+        fuser = load_fuser(settings, logger)
+        fuser.engine._engine = Hanging()
+        replacement = fuser.replacement
+
+        def slow(reason):
+            asked.set()
+            assert release.wait(60)
+            made.set()
+            return replacement(reason)
+
+        fuser.replacement = slow
+        return fuser
+
+    rig = run("/replaced", load, hang_timeout_s=0.5)
+    try:
+        assert rig.play(asked.is_set, thermal_image, rgb_image)
+        assert rig.change_state(Transition.TRANSITION_DEACTIVATE)
+        assert rig.change_state(Transition.TRANSITION_CLEANUP)
+    finally:
+        release.set()
+    assert rig.wait(made.is_set)
+    fusion = [thread for thread in threading.enumerate() if thread.name == "fusion"]
+    assert rig.wait(lambda: not any(thread.is_alive() for thread in fusion))
+    assert rig.set_parameter("device", "cpu") == (True, "")  # refused while it is configured
+    reports = len(rig.reports)
+    assert rig.wait(lambda: len(rig.reports) > reports + 1)
+    assert rig.diagnostics()["state"] == "unconfigured"

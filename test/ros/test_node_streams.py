@@ -262,6 +262,16 @@ def test_a_transport_that_nobody_publishes_is_named_with_the_one_that_comes(lone
     assert "/lonely/rgb/image_raw is published" in rig.diagnostics()["fault: rgb missing"]
 
 
+def test_a_topic_of_another_type_is_named_with_both_types(lonely):
+    rig = lonely
+    wrong = rig.node.create_publisher(Image, "rgb/image_raw/compressed", 5)
+    text = "published as sensor_msgs/msg/Image, expected is sensor_msgs/msg/CompressedImage"
+    assert rig.play(
+        lambda: text in rig.diagnostics().get("fault: rgb missing", ""), thermal_image, None
+    )
+    rig.node.destroy_publisher(wrong)
+
+
 def test_hold_says_that_nothing_is_published_where_nothing_was_fused_yet(lonely):
     rig = lonely
     assert rig.set_parameter("on_missing", "hold") == (True, "")
