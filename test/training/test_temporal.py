@@ -211,18 +211,23 @@ def test_a_video_that_is_none_is_told_with_the_file(tmp_path, change, told, caps
     assert told in " ".join(capsys.readouterr().err.split())
 
 
-def test_the_command_measures_a_network_beside_baselines_and_draws_it(
+def test_the_command_measures_networks_beside_baselines_and_draws_them(
     tmp_path, random_weights, capsys
 ):
     folder = write_video(tmp_path / "night", film(noise=1.0))
-    command = ["--data", folder, "--weights", random_weights, "--engine", "eager", "--frames", 4]
-    command += ["--weather", "rain", "--scale", 0.5, "--out", tmp_path / "out", "--json"]
+    other = tmp_path / "other.safetensors"
+    other.write_bytes(random_weights.read_bytes())
+    command = ["--data", folder, "--weights", random_weights, "--weights", other]
+    command += ["--engine", "eager", "--frames", 3, "--scale", 0.5, "--weather", "rain"]
+    command += ["--out", tmp_path / "out", "--json"]
     assert main([str(word) for word in command]) == 0
     (printed,) = json.loads(capsys.readouterr().out)
     assert [printed] == json.loads((tmp_path / "out/temporal.json").read_text())
-    assert printed["frames"] == 4
+    assert printed["frames"] == 3
     assert set(printed["gain"]) == set(CASES)
-    assert {random_weights.stem, "average", "laplacian"} <= set(printed["flicker"])
+    flicker = printed["flicker"]
+    assert {random_weights.stem, "other", "average", "laplacian"} <= set(flicker)
+    assert flicker["other"] == flicker[random_weights.stem]
     assert printed["flicker"]["average"]["beyond_inputs"] == 0
     assert printed["weather"]["rain"]["visible"]["left"] == 1
     assert cv2.imread(str(tmp_path / "out/night.png")) is not None
