@@ -2,7 +2,7 @@ import os
 from pathlib import Path
 
 import pytest
-from detection.tiny_yolo import export_tiny_yolo
+from tiny_yolo import export_tiny_yolo
 
 # Before the first import: no test installs packages or asks the network.
 os.environ.setdefault("YOLO_AUTOINSTALL", "false")
