@@ -149,7 +149,7 @@ class AMGFuse(nn.Module):
 
     def _decode_level1(self, visible: Tensor, thermal: Tensor) -> Streams:
         """From the images to the features of decoder level 1, before its MFEM: B 2c H W."""
-        _check_pair(visible, thermal)
+        check_pair(visible, thermal)
         v = self.patch_embed_vi(reflect_to_multiple(visible, SIZE_MULTIPLE))  # B c H W
         i = self.patch_embed_ir(reflect_to_multiple(thermal, SIZE_MULTIPLE))
         v, i = self._part("encoder_level1_vi", v), self._part("encoder_level1_ir", i)
@@ -204,7 +204,12 @@ def _join(upsampled: Streams, skipped: Streams) -> Streams:
     return Streams(*(cat((a, b), dim=1) for a, b in zip(upsampled, skipped, strict=True)))
 
 
-def _check_pair(visible: Tensor, thermal: Tensor) -> None:
+def check_pair(visible: Tensor, thermal: Tensor) -> None:
+    """Refuse what is no batch of pairs.
+
+    Raises:
+        ValueError: If the shapes are not B 3 H W and B 1 H W of one size.
+    """
     fits = (
         visible.ndim == 4
         and thermal.ndim == 4

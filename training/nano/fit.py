@@ -1,0 +1,158 @@
+"""``python -m training.nano.fit``: train the size nano, in resumable pieces.
+
+python -m training.nano.fit --data DIR --out runs/nano --minutes 30
+"""
+
+import json
+import math
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import torch
+import typer
+from torch import Tensor
+from torch.utils.data import DataLoader, Subset
+
+from amg_fuse_ros.allocator import keep_big_blocks
+from amg_fuse_ros.network.checkpoint import save_tensors
+from amg_fuse_ros.network.nano import Nano
+from training.config import TrainingConfig
+from training.data.pairs import Batch, PairDataset, find_pairs, split_by_scene
+from training.nano.objective import terms, total
+
+RESCALE = (0.5, 1.3)
+"""Crops at other focal lengths; below 0.7 they see more of a scene, and of its haze."""
+
+EMA_DECAY = 0.999
+SAVE_EVERY_S = 60.0
+TELL_EVERY = 100
+
+
+def fit(
+    data: Annotated[Path, typer.Option(help="Folder of clean pairs, see training.fit.")],
+    out: Annotated[Path, typer.Option(help="Folder of the run; one that exists goes on.")],
+    steps: Annotated[int, typer.Option(help="Of the whole training.")] = 20_000,
+    minutes: Annotated[float, typer.Option(help="Leave after so many; 0 stays to the end.")] = 0.0,
+    batch: Annotated[int, typer.Option(help="Crops a step.")] = 16,
+    crop: Annotated[int, typer.Option(help="Side of a crop in pixels.")] = 128,
+    learning_rate: Annotated[float, typer.Option(help="At its highest.")] = 2e-3,
+    seed: Annotated[int, typer.Option(help="Of weights and samples.")] = 0,
+    workers: Annotated[int, typer.Option(help="Processes that load.")] = 1,
+    threads: Annotated[int, typer.Option(help="Of the training itself; 0: torch's choice.")] = 0,
+) -> None:
+    """Train nano from nothing, or go on with a run."""
+    keep_big_blocks()
+    if threads:
+        torch.set_num_threads(threads)
+    torch.manual_seed(seed)
+    config = TrainingConfig(batch=batch, crop=crop, steps=steps, seed=seed, rescale=RESCALE)
+    train, held_out = split_by_scene(find_pairs(data))
+    dataset = PairDataset(train, config)
+    network = Nano().train().to(memory_format=torch.channels_last)
+    average = {k: v.clone() for k, v in network.state_dict().items()}
+    optimizer = torch.optim.AdamW(network.parameters(), learning_rate, weight_decay=1e-4)
+    out.mkdir(parents=True, exist_ok=True)
+    step = _resume(out, network, average, optimizer)
+    typer.echo(f"{len(dataset.pairs)} pairs, {len(held_out)} held out; from step {step} of {steps}")
+    began = saved = time.monotonic()
+    log = (out / "log.jsonl").open("a")
+    for number, found in enumerate(_batches(dataset, step, workers), start=step):
+        rate = learning_rate * _schedule(number, steps)
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        output = network(found.visible_degraded, found.thermal_degraded)
+        parts = terms(output, found)
+        loss = total(parts)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        norm = torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+        if not norm.isfinite():
+            raise RuntimeError(f"step {number}: the gradient is not finite ({found.names})")
+        optimizer.step()
+        with torch.no_grad():
+            decay = min(EMA_DECAY, (1 + number) / (10 + number))
+            for key, value in network.state_dict().items():
+                average[key].lerp_(value, 1 - decay)
+        step = number + 1
+        now = time.monotonic()
+        if step % TELL_EVERY == 0:
+            row = {k: round(v.item(), 5) for k, v in parts.items()}
+            log.write(json.dumps({"step": step, "loss": loss.item(), "rate": rate, **row}) + "\n")
+            log.flush()
+        over = bool(minutes) and now - began > 60 * minutes
+        if now - saved > SAVE_EVERY_S or over or step == steps:
+            saved = now
+            _save(out, network, average, optimizer, step)
+            export(out, average, step, config.batch, len(dataset.pairs))
+        if over:
+            break
+    typer.echo(f"step {step} of {steps}: {out / 'nano.safetensors'}")
+
+
+def export(out: Path, average: dict[str, Tensor], step: int, batch: int, pairs: int) -> None:
+    """Write the averaged weights with their card, in half precision (below 1 MB)."""
+    card = {
+        "size": "nano",
+        "steps": step,
+        "samples": step * batch,
+        "pairs": pairs,
+        "commit": _commit(),
+    }
+    save_tensors(average, out / "nano.safetensors", card, torch.float16)
+
+
+def _schedule(step: int, steps: int) -> float:
+    warm = min(1.0, (step + 1) / 200)
+    return warm * (0.005 + 0.995 * 0.5 * (1 + math.cos(math.pi * min(1.0, step / steps))))
+
+
+def _batches(dataset: PairDataset, first: int, workers: int) -> Iterator[Batch]:
+    rest = Subset(dataset, range(first, len(dataset)))
+    yield from DataLoader(
+        rest, batch_size=None, num_workers=workers, prefetch_factor=4 if workers else None
+    )
+
+
+def _resume(
+    out: Path, network: Nano, average: dict[str, Tensor], optimizer: torch.optim.Optimizer
+) -> int:
+    path = out / "last.ckpt"
+    if not path.is_file():
+        return 0
+    state: dict[str, Any] = torch.load(path, weights_only=True)
+    network.load_state_dict(state["network"])
+    average.update(state["average"])
+    optimizer.load_state_dict(state["optimizer"])
+    return int(state["step"])
+
+
+def _save(
+    out: Path,
+    network: Nano,
+    average: dict[str, Tensor],
+    optimizer: torch.optim.Optimizer,
+    step: int,
+) -> None:
+    partial = out / "last.ckpt.partial"
+    content = {
+        "network": network.state_dict(),
+        "average": average,
+        "optimizer": optimizer.state_dict(),
+        "step": step,
+    }
+    torch.save(content, partial)
+    partial.replace(out / "last.ckpt")
+
+
+def _commit() -> str:
+    done = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
+    )
+    return done.stdout.strip()
+
+
+if __name__ == "__main__":
+    typer.run(fit)
