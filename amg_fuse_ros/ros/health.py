@@ -144,7 +144,7 @@ class Health:
             return
         holds = self._settings["sync.policy"] == "hold_thermal"
         limit = "sync.hold_limit_ms" if holds else "sync.slop_ms"
-        text = f"images of both cameras come, but no two stamps are within {limit}"
+        text = f"images of both cameras come, but no two stamps are within {limit}: {NOTHING}"
         offset = self._clocks.milliseconds
         if offset is not None and abs(offset) <= MOST_OFFSET_MS:
             text += (
@@ -152,7 +152,7 @@ class Health:
                 f"{'behind' if offset > 0 else 'ahead'}: if so, set sync.thermal_offset_ms to "
                 f"{offset:.1f}"
             )
-        yield Fault("no pairs", WARN, text)
+        yield Fault("no pairs", ERROR, text)
 
     def _of_speed(self) -> Iterator[Fault]:
         s, settings = self._statistics, self._settings

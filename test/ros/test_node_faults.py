@@ -328,6 +328,7 @@ def test_cameras_whose_clocks_differ_are_named_with_the_offset_that_mends_it(fus
     rig = fusing
     late = lambda stamp: thermal_image(stamp - 1300)  # noqa: E731  (more than the queue holds)
     assert rig.play(told(rig, "no two stamps are within sync.slop_ms", "behind"), late, rgb_image)
+    assert rig.diagnostics()["level"] == ERROR  # nothing is published
     message = rig.diagnostics()["message"]
     suggested = float(message.split("set sync.thermal_offset_ms to ")[1].split(";")[0])
     assert abs(suggested - 1300) < 25
