@@ -245,6 +245,8 @@ def _parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status, 1 where nothing could be scored."""
     options = _parser().parse_args(arguments)
+    if options.ray:
+        _make_absolute(options)
     errors = Console(stderr=True)
     try:
         scales = parse_scales(options.scale)
@@ -268,6 +270,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         text = f"skipped {set_name}/{row.name}: {row.problem}"
         errors.print(text, style="yellow", markup=False, soft_wrap=True)
     return 0 if any(not row.problem for e in evaluations for row in e.rows) else 1
+
+
+def _make_absolute(options: argparse.Namespace) -> None:
+    """A cluster's workers stand in other folders."""
+    for name in ("data", "results", "out", "cache"):
+        path = getattr(options, name)
+        setattr(options, name, path.resolve() if path else path)
+    if options.weights:
+        options.weights = str(Path(options.weights).resolve())
 
 
 def _cluster(address: str) -> AbstractContextManager[object]:
