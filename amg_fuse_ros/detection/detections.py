@@ -68,7 +68,10 @@ class DetectionSettings:
     max_detections: int = 100
     """The most certain ones that an image may have, 1 or more."""
     tracking: bool = False
-    """Whether objects get ids that stay from image to image (ByteTrack)."""
+    """Whether objects get ids that stay from image to image (ByteTrack).
+
+    An object that appears after the first image is reported when it is seen a second time.
+    """
 
     def __post_init__(self) -> None:
         for name in ("confidence", "iou"):

@@ -30,7 +30,13 @@ LEAST_TRACKED_SCORE = 0.1
 TRACK_BUFFER = 30
 """Images for which a lost track waits to be found again."""
 MATCH_COST = 0.8
-"""Largest cost, 1 - IoU times score, at which a box continues a track."""
+"""Largest cost, 1 - IoU, at which a box continues a track."""
+SCORES_COUNT_FROM = 0.5
+"""From this confidence on the cost is 1 - IoU times score.
+
+ByteTrack multiplies so for scores of 0.6 and more. A box of score 0.25 could never confirm a new
+track, for which the cost may be 0.7 at most.
+"""
 
 
 class Yolo:
@@ -76,7 +82,7 @@ class Yolo:
             new_track_thresh=settings.confidence,
             track_buffer=TRACK_BUFFER,
             match_thresh=MATCH_COST,
-            fuse_score=True,
+            fuse_score=settings.confidence >= SCORES_COUNT_FROM,
         )
         if self._tracker is None:
             _import_quietly("lap")  # ultralytics would try to install it

@@ -113,6 +113,23 @@ def test_other_thresholds_keep_tracks_and_forgetting_begins_anew(detector):
     assert detector.detect(shifted).track_ids.min() == 1
 
 
+def test_uncertain_objects_are_tracked_where_the_confidence_allows_them(detector):
+    detector.change_settings(DetectionSettings(confidence=0.02, iou=0.1, tracking=True))
+    first = detector.detect(street())
+    assert (first.scores < 0.2).any()
+    for _ in range(2):
+        assert set(detector.detect(street()).track_ids) == set(first.track_ids)
+
+
+def test_an_object_that_appears_later_is_reported_when_it_is_seen_again(detector):
+    settings = replace(EVERYTHING, iou=0.1, max_detections=8, tracking=True)
+    detector.change_settings(replace(settings, confidence=1.0))
+    assert len(detector.detect(street())) == 0
+    detector.change_settings(settings)
+    assert len(detector.detect(street())) == 0
+    assert len(detector.detect(street())) > 2
+
+
 def test_an_image_without_objects_does_not_end_tracking(detector):
     detector.change_settings(replace(EVERYTHING, iou=0.1, max_detections=8, tracking=True))
     first = detector.detect(street())
