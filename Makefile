@@ -12,7 +12,7 @@ setup: $(STAMP)
 $(STAMP): setup.py constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(PY) -m pip install -q --upgrade pip 'setuptools<80' wheel
-	$(PY) -m pip install -q --no-build-isolation -c constraints.txt -e '.[ros,train,dev,openvino,onnx,ray,view]'
+	$(PY) -m pip install -q --no-build-isolation -c constraints.txt -e '.[ros,train,dev,openvino,onnx,ray,view,detect]'
 	$(PY) -m amg_fuse_ros.network.inference.compile
 	touch $@
 
