@@ -13,8 +13,11 @@ def refuse_impossible_transitions(node: LifecycleNode) -> None:
     def change_state(request: ChangeState.Request, response: ChangeState.Response) -> Any:
         try:
             return answer(request, response)
-        except RuntimeError as error:  # rclpy's RCLError is private
-            node.get_logger().warning(f"transition {request.transition.id} refused: {error}")
+        except RuntimeError:  # rclpy's RCLError is private
+            asked = request.transition.label or request.transition.id
+            node.get_logger().warning(
+                f"transition {asked} refused: it is not possible while the node is {state_of(node)}"
+            )
             response.success = False
             return response
 

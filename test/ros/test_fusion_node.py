@@ -302,7 +302,8 @@ def test_the_lifecycle_can_be_walked_by_a_manager_and_a_bad_file_only_fails_the_
     assert rig.wait(lambda: "nowhere.safetensors" in rig.diagnostics()["message"])
     assert rig.diagnostics()["state"] == "unconfigured"
 
-    assert not rig.change_state(Transition.TRANSITION_ACTIVATE)  # not possible from here
+    assert not rig.change_state(Transition.TRANSITION_ACTIVATE)
+    assert "refused: it is not possible while the node is unconfigured" in node.log
     assert rig.state() == "unconfigured"
 
     assert rig.set_parameter("network.weights", str(random_weights)) == (True, "")
