@@ -221,6 +221,7 @@ def test_a_publisher_whose_qos_does_not_fit_is_named_with_both_sides_settings(st
         "/strict",
         *("-p", "qos.input_reliability:=reliable"),
         *("-p", "faults.missing_after_s:=60.0"),
+        *("-p", "diagnostics.warn_dropped:=1.0"),  # this machine may be busy
     )
     lossy = rig.node.create_publisher(Image, "thermal/image_raw", qos_profile_sensor_data)
     assert rig.wait(lambda: "does not fit" in node.log), node.log
