@@ -8,7 +8,6 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from skimage.metrics import peak_signal_noise_ratio
 
 from amg_fuse_ros.fusion import Fuser
 from amg_fuse_ros.network import AMGFuse, save_weights
@@ -19,6 +18,11 @@ from training.metrics.folder import read_image
 
 ROOT = Path(__file__).parents[2]
 RNG = np.random.default_rng(5)
+
+
+def peak_signal_noise_ratio(reference, image):
+    error = np.mean((np.asarray(reference, float) - np.asarray(image, float)) ** 2)
+    return 10 * np.log10(255**2 / error)
 
 
 def scene(shape=(44, 52)):
