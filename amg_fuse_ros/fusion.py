@@ -303,11 +303,7 @@ class Fuser:
         Raises:
             ValueError: See :meth:`fuse`.
         """
-        unit = self._unit(as_thermal(thermal))
-        if self._registrar is None:
-            return _resize(unit, size), None
-        warm, seen = self._registrar(unit, size)
-        return warm, None if seen.all() else ~seen
+        return self._place(self._unit(as_thermal(thermal)), size)
 
     def _unit(self, thermal: NDArray[Any]) -> FloatImage:
         return self._gain(thermal) if self.steady else to_unit_range(thermal, self.gain)
@@ -316,14 +312,19 @@ class Fuser:
         self, thermal: FloatImage, rgb: ByteImage
     ) -> tuple[FloatImage, NDArray[np.bool_] | None]:
         """The thermal image on the RGB image's pixels, and which of these it does not show."""
-        size = (rgb.shape[1], rgb.shape[0])
+        warm, unseen = self._place(thermal, (rgb.shape[1], rgb.shape[0]))
+        if unseen is not None:
+            # The network gets there what it sees anyway: a black border would look like an edge.
+            warm = np.where(unseen, cv2.cvtColor(_unit_rgb(rgb), cv2.COLOR_RGB2GRAY), warm)
+        return warm, unseen
+
+    def _place(
+        self, thermal: FloatImage, size: tuple[int, int]
+    ) -> tuple[FloatImage, NDArray[np.bool_] | None]:
         if self._registrar is None:
             return _resize(thermal, size), None
         warm, seen = self._registrar(thermal, size)
-        if seen.all():
-            return warm, None
-        # The network gets there what it sees anyway: a black border would look like an edge.
-        return np.where(seen, warm, cv2.cvtColor(_unit_rgb(rgb), cv2.COLOR_RGB2GRAY)), ~seen
+        return warm, None if seen.all() else ~seen
 
     def _mask(self, fused: FloatImage, visible: FloatImage, thermal: FloatImage) -> FloatImage:
         if self._mask_form == "local":

@@ -5,7 +5,8 @@ from collections import deque
 from collections.abc import Callable
 from time import monotonic
 
-WINDOW_S = 10.0
+from amg_fuse_ros.monitoring.statistics import WINDOW_S
+
 _MAX_IMAGES = 2048
 
 

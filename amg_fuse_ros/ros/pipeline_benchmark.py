@@ -17,13 +17,14 @@ from time import monotonic
 import numpy as np
 import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
-from rclpy.parameter import Parameter
 from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import Image
+from std_msgs.msg import Header
 
 from amg_fuse_ros.allocator import keep_big_blocks
 from amg_fuse_ros.fusion import Fuser
 from amg_fuse_ros.monitoring import Statistics
+from amg_fuse_ros.resolution import Resolution
 from amg_fuse_ros.ros.diagnostics import STAGES
 from amg_fuse_ros.ros.fusion_node import FusionNode
 from amg_fuse_ros.ros.image_messages import to_message
@@ -69,7 +70,6 @@ def measure(width: int, height: int, rate_hz: float, pairs: int) -> dict[str, ob
     node = FusionNode(
         namespace=namespace,
         load=lambda *_: Fuser(CopyEngine(), steady=True),
-        parameter_overrides=[Parameter("lazy", value=True)],
     )
     node.start()
     executor = SingleThreadedExecutor()
@@ -119,8 +119,8 @@ def play_cameras(namespace: str, width: int, height: int, rate_hz: float, pairs:
     rng = np.random.default_rng(0)
     images = [
         (
-            to_message(rng.integers(0, 256, (height, width), np.uint8), "mono8", _header()),
-            to_message(rng.integers(0, 256, (height, width, 3), np.uint8), "rgb8", _header()),
+            to_message(rng.integers(0, 256, (height, width), np.uint8), "mono8", Header()),
+            to_message(rng.integers(0, 256, (height, width, 3), np.uint8), "rgb8", Header()),
         )
         for _ in range(DIFFERENT_IMAGES)
     ]
@@ -141,21 +141,17 @@ def main(arguments: list[str] | None = None) -> None:
     """Measure and print JSON; with ``--cameras`` be the cameras."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cameras", metavar="NAMESPACE")
-    parser.add_argument("--size", default="640x480")
+    parser.add_argument("--size", type=Resolution.parse, default=Resolution(640, 480))
     parser.add_argument("--rate", type=float, default=30.0)
     parser.add_argument("--pairs", type=int, default=240)
     given = parser.parse_args(arguments)
-    width, height = map(int, given.size.split("x"))
+    width, height = given.size.width, given.size.height
     if given.cameras:
         with contextlib.suppress(ExternalShutdownException, KeyboardInterrupt):
             play_cameras(given.cameras, width, height, given.rate, given.pairs)
     else:
         keep_big_blocks()  # as the node's process does
         sys.stdout.write(json.dumps(measure(width, height, given.rate, given.pairs)) + "\n")
-
-
-def _header() -> object:
-    return Image().header
 
 
 def _spin(executor: SingleThreadedExecutor) -> None:

@@ -2,11 +2,10 @@
 
 from typing import Any
 
+from amg_fuse_ros.monitoring.stream import TIME_JUMP_NS
+
 THERMAL, RGB = 0, 1
 NANOSECONDS = 1_000_000_000
-
-TIME_JUMP_S = 0.5
-"""A stream whose stamps go back by more than this started over; by less, it is out of order."""
 
 
 def stamp_ns_of(message: Any, offset_s: float = 0.0) -> int:
@@ -43,7 +42,7 @@ class TimeJumps:
             The streams whose waiting images are of a time that is over: none but after a jump.
         """
         latest = self._latest[stream]
-        if latest is None or stamp_ns >= latest - TIME_JUMP_S * NANOSECONDS:
+        if latest is None or stamp_ns >= latest - TIME_JUMP_NS:
             self._latest[stream] = stamp_ns if latest is None else max(stamp_ns, latest)
             return ()
         self._latest[stream] = stamp_ns

@@ -17,6 +17,7 @@ from amg_fuse_ros.image_encoding import ImageEncodingError, mask_array
 from amg_fuse_ros.ros.compressed_messages import to_rgb_compressed, to_thermal_compressed
 from amg_fuse_ros.ros.image_messages import to_rgb, to_thermal
 from amg_fuse_ros.ros.process import run_node
+from amg_fuse_ros.ros.time_jumps import stamp_ns_of
 from amg_fuse_ros.view import RerunLog
 
 MILLISECONDS = " [ms]"
@@ -89,9 +90,8 @@ class ViewerNode(Node):
         name = self.resolve_topic_name(topic) + ("/compressed" if compressed else "")
 
         def take(message: Any) -> None:
-            stamp = message.header.stamp
             try:
-                log(stamp.sec * 10**9 + stamp.nanosec, read(message))
+                log(stamp_ns_of(message), read(message))
             except ImageEncodingError as error:
                 if name not in self._complained:
                     self._complained.add(name)

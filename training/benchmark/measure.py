@@ -14,6 +14,7 @@ from typing import Any
 
 import cv2
 
+from amg_fuse_ros.monitoring.memory import status_bytes
 from training.benchmark.methods import CLEAN, Method
 from training.benchmark.pipeline import load
 from training.metrics.folder import read_image
@@ -41,7 +42,7 @@ def measure(
     """
     pair = [cv2.resize(read_image(path), size) for path in (thermal, visible)]
     fuse = load(method)
-    loaded = _resident("VmRSS")
+    loaded = status_bytes("VmRSS")
     _forget_peak()
     fuse(*pair)
     seconds = []
@@ -52,7 +53,7 @@ def measure(
     return {
         "seconds": statistics.median(seconds),
         "seconds_range": [min(seconds), max(seconds)],
-        "peak_mib": _mib(_resident("VmHWM")),
+        "peak_mib": _mib(status_bytes("VmHWM")),
         "loaded_mib": _mib(loaded),
         "device_mib": _device_peak(),
         "engine": fuse.engine,
@@ -87,18 +88,6 @@ def _network_costs(method: Method) -> dict[str, Any]:
         "macs": vars(total),
         "macs_fused_only": vars(fused_only),
     }
-
-
-def _resident(field: str) -> int | None:
-    """Resident memory of this process (VmRSS) or its peak (VmHWM), bytes; None off Linux.
-
-    Not ``ru_maxrss``: that one starts with the memory of the process that started this one.
-    """
-    try:
-        lines = Path("/proc/self/status").read_text().splitlines()
-    except OSError:
-        return None
-    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith(field)), None)
 
 
 def _forget_peak() -> None:

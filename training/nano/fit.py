@@ -4,8 +4,6 @@ python -m training.nano.fit --data DIR --out runs/nano --minutes 30
 """
 
 import json
-import math
-import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,10 +20,13 @@ from amg_fuse_ros.network.nano import Nano
 from training.config import TrainingConfig
 from training.data.pairs import Batch, PairDataset, find_pairs, split_by_scene
 from training.nano.objective import terms, total
+from training.run_folder import commit
+from training.schedule import save_whole, update_average, warmup_cosine
 
 RESCALE = (0.5, 1.3)
 """Crops at other focal lengths; below 0.7 they see more of a scene, and of its haze."""
 
+WARMUP = 200
 EMA_DECAY = 0.999
 SAVE_EVERY_S = 60.0
 TELL_EVERY = 100
@@ -60,7 +61,9 @@ def fit(
     began = saved = time.monotonic()
     log = (out / "log.jsonl").open("a")
     for number, found in enumerate(_batches(dataset, step, workers), start=step):
-        rate = learning_rate * _schedule(number, steps)
+        rate = warmup_cosine(
+            number, steps=steps, warmup=WARMUP, high=learning_rate, low=0.005 * learning_rate
+        )
         for group in optimizer.param_groups:
             group["lr"] = rate
         output = network(found.visible_degraded, found.thermal_degraded)
@@ -72,10 +75,7 @@ def fit(
         if not norm.isfinite():
             raise RuntimeError(f"step {number}: the gradient is not finite ({found.names})")
         optimizer.step()
-        with torch.no_grad():
-            decay = min(EMA_DECAY, (1 + number) / (10 + number))
-            for key, value in network.state_dict().items():
-                average[key].lerp_(value, 1 - decay)
+        update_average(average, network, EMA_DECAY, number)
         step = number + 1
         now = time.monotonic()
         if step % TELL_EVERY == 0:
@@ -99,14 +99,9 @@ def export(out: Path, average: dict[str, Tensor], step: int, batch: int, pairs: 
         "steps": step,
         "samples": step * batch,
         "pairs": pairs,
-        "commit": _commit(),
+        "commit": commit(),
     }
     save_tensors(average, out / "nano.safetensors", card, torch.float16)
-
-
-def _schedule(step: int, steps: int) -> float:
-    warm = min(1.0, (step + 1) / 200)
-    return warm * (0.005 + 0.995 * 0.5 * (1 + math.cos(math.pi * min(1.0, step / steps))))
 
 
 def _batches(dataset: PairDataset, first: int, workers: int) -> Iterator[Batch]:
@@ -136,22 +131,13 @@ def _save(
     optimizer: torch.optim.Optimizer,
     step: int,
 ) -> None:
-    partial = out / "last.ckpt.partial"
     content = {
         "network": network.state_dict(),
         "average": average,
         "optimizer": optimizer.state_dict(),
         "step": step,
     }
-    torch.save(content, partial)
-    partial.replace(out / "last.ckpt")
-
-
-def _commit() -> str:
-    done = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
-    )
-    return done.stdout.strip()
+    save_whole(content, out / "last.ckpt")
 
 
 if __name__ == "__main__":

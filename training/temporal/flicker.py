@@ -81,9 +81,9 @@ def measure_flicker(video: Video, fused: FusedVideo, resting: BoolImage | None =
     masks = np.diff(np.stack(fused.masks), axis=0)
     return Flicker(
         share,
-        _rms(deviations(changes)[rest]),
+        rms(deviations(changes)[rest]),
         float(deviations(changes[:, rest].mean(1))),
-        100 * _rms(deviations(masks)[rest]),
+        100 * rms(deviations(masks)[rest]),
         float(beyond[:, rest].mean()),
         float(beyond.mean()),
     )
@@ -119,5 +119,6 @@ def _changes(frames: Sequence[ByteImage]) -> NDArray[np.float32]:
     return np.diff(np.stack([luminance(frame).astype(np.float32) for frame in frames]), axis=0)
 
 
-def _rms(values: FloatImage) -> float:
+def rms(values: FloatImage) -> float:
+    """Root of the mean square over all pixels."""
     return float(np.sqrt(np.square(values, dtype=np.float64).mean()))

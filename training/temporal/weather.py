@@ -9,7 +9,7 @@ import numpy as np
 from amg_fuse_ros.imaging.arrays import ByteImage
 from training.data.degradations import pseudo_depth, rain, snow
 from training.metrics.common import luminance
-from training.temporal.flicker import deviations
+from training.temporal.flicker import deviations, rms
 from training.temporal.video import FusedVideo, Video
 
 WEATHERS = {"rain": rain, "snow": snow}
@@ -107,7 +107,7 @@ def measure_weather(
     fused = _std(fused_wet.images, fused_clean.images)
     visible = _std(wet.visible, clean.visible)
     part = np.stack(fused_wet.masks) - np.stack(fused_clean.masks)
-    mask = float(np.sqrt(np.square(deviations(np.diff(part, axis=0))).mean()))
+    mask = rms(deviations(np.diff(part, axis=0)))
     return WeatherLeft(visible, fused, fused / visible if visible else 0.0, 100 * mask)
 
 
@@ -117,4 +117,4 @@ def _std(wet: tuple[ByteImage, ...], clean: tuple[ByteImage, ...]) -> float:
     parts = [
         (luminance(a) - luminance(b)).astype(np.float32) for a, b in zip(wet, clean, strict=True)
     ]
-    return float(np.sqrt(np.square(deviations(np.diff(np.stack(parts), axis=0))).mean()))
+    return rms(deviations(np.diff(np.stack(parts), axis=0)))
