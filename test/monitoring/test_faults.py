@@ -1,16 +1,10 @@
 """A fault is told once when it begins and once when it is over."""
 
+from hand_clock import Watch
+
 from amg_fuse_ros.monitoring import ClockOffset, Fault, FaultBook, Severity, Statistics
 
 SECOND = 1_000_000_000
-
-
-class Watch:
-    def __init__(self):
-        self.now = 100.0
-
-    def __call__(self):
-        return self.now
 
 
 def test_a_fault_is_told_when_it_begins_and_when_it_is_over_and_not_between():

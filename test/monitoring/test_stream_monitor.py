@@ -2,22 +2,13 @@
 
 import numpy as np
 import pytest
+from hand_clock import Watch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from amg_fuse_ros.monitoring import Event, Limits, StreamMonitor, StreamState, content_digest
 
 SECOND = 1_000_000_000
-
-
-class Watch:
-    """A clock that is set by hand."""
-
-    def __init__(self):
-        self.now = 100.0
-
-    def __call__(self):
-        return self.now
 
 
 @pytest.fixture

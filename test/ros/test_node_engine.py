@@ -75,6 +75,19 @@ class Failing:
         return visible.copy()
 
 
+class Hanging:
+    """An engine that does not come back until it is released."""
+
+    name, device, precision = "hanging", "cpu", "fp32"
+
+    def __init__(self, release: threading.Event) -> None:
+        self.release = release
+
+    def fuse(self, visible, thermal):  # noqa: ARG002
+        assert self.release.wait(60)
+        return np.zeros_like(visible)
+
+
 def test_where_an_engine_fails_the_next_one_goes_on_and_a_warning_stays(run, random_weights):
     def load(settings, logger):
         fuser = load_fuser(settings, logger)
@@ -111,16 +124,9 @@ def test_where_no_engine_is_left_the_rgb_image_passes_through_as_an_error(run):
 def test_an_engine_that_hangs_is_given_up_and_another_takes_over(run, random_weights):
     release = threading.Event()
 
-    class Hanging:
-        name, device, precision = "hanging", "cpu", "fp32"
-
-        def fuse(self, visible, thermal):  # noqa: ARG002
-            assert release.wait(60)
-            return np.zeros_like(visible)
-
     def load(settings, logger):
         fuser = load_fuser(settings, logger)
-        fuser.engine._engine = Hanging()
+        fuser.engine._engine = Hanging(release)
         return fuser
 
     load_weights(random_weights)  # what takes over loads within the test's patience
@@ -146,16 +152,9 @@ def test_an_engine_that_hangs_is_given_up_and_another_takes_over(run, random_wei
 def test_a_node_that_is_cleaned_up_while_another_engine_is_made_stays_cleaned_up(run):
     release, asked, made = threading.Event(), threading.Event(), threading.Event()
 
-    class Hanging:
-        name, device, precision = "hanging", "cpu", "fp32"
-
-        def fuse(self, visible, thermal):  # noqa: ARG002
-            assert release.wait(60)
-            return np.zeros_like(visible)
-
     def load(settings, logger):
         fuser = load_fuser(settings, logger)
-        fuser.engine._engine = Hanging()
+        fuser.engine._engine = Hanging(release)
         replacement = fuser.replacement
 
         def slow(reason):
