@@ -56,14 +56,42 @@ def test_shares_that_differ_from_place_to_place_are_found_in_their_place():
     assert (np.diff(mask, axis=1) >= -1e-6).all()
 
 
-def test_one_pixel_is_spread_evenly_over_the_window_around_it():
-    vi, ir = grey(1), warm(0)
+def footprint(contrast: float = 1.0):
+    """What one pixel of the visible camera's leaves in the mask, by its distance from there."""
+    vi, ir = grey(contrast), warm(0)
     fused = grey(0)
-    fused[15, 20] = 1
-    expected = np.full(SHAPE, EPSILON / 2 / (1 + EPSILON))
+    fused[15, 20] = contrast
+    return local_mask(fused, vi, ir) - local_mask(grey(0), vi, ir)
+
+
+def test_one_pixel_is_spread_over_the_window_around_it_and_no_further():
+    left = footprint()
+    assert left.argmax() == np.ravel_multi_index((15, 20), SHAPE)
+    assert left.sum() == pytest.approx(1 / (1 + EPSILON), abs=1e-3)
     reach = WINDOW // 2
-    expected[15 - reach : 16 + reach, 20 - reach : 21 + reach] += 1 / WINDOW**2 / (1 + EPSILON)
-    np.testing.assert_allclose(local_mask(fused, vi, ir), expected, atol=1e-6)
+    outside = left.copy()
+    outside[15 - reach : 16 + reach, 20 - reach : 21 + reach] = 0
+    np.testing.assert_allclose(outside, 0, atol=1e-6)
+
+
+def test_what_one_pixel_leaves_is_round_and_has_no_edge():
+    left = footprint()
+    across, diagonal = left[15, 20:], left[range(15, 25), range(20, 30)]
+    assert diagonal[5] == pytest.approx(across[7], rel=0.15)  # 7.07 pixels away, and 7
+    assert (np.diff(across) <= 1e-7).all()
+    reach = WINDOW // 2
+    assert across[reach] < 0.01 * across[0]  # where the window ends
+
+
+def test_a_snowflake_leaves_a_disc():
+    flake, shape = grey(0, (61, 61)), (61, 61)
+    flake[29:32, 29:32] = 0.9
+    mask = local_mask(flake * 0, flake, warm(0, shape))  # the network left it out
+    rows, columns = np.nonzero(mask < 0.4)
+    distance = np.hypot(rows - 30, columns - 30)
+    turns = np.degrees(np.arctan2(rows - 30, columns - 30)) % 360
+    radii = [distance[np.abs(turns - turn) < 8].max() for turn in range(45, 360, 45)]
+    assert max(radii) - min(radii) < 1
 
 
 def test_colour_counts_by_its_luminance():
