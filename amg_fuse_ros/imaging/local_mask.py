@@ -6,8 +6,8 @@ import numpy as np
 from amg_fuse_ros.imaging.arrays import FloatImage
 
 SPREAD = 2.5
-"""Standard deviation of the window w in pixels: a Gaussian, which averages about as many pixels as a
-box of 9 x 9. A box draws a square around every snowflake."""
+"""Standard deviation of the window w in pixels: a Gaussian, which averages about as many pixels as
+a box of 9 x 9. A box draws a square around every snowflake."""
 
 WINDOW = 17
 """Side in pixels of what is computed of the window. The weights at its edge are 0.6 % of the middle
