@@ -6,8 +6,9 @@ This table gives the ROS parameters with their types, ranges and descriptions, t
 
 from collections.abc import Mapping
 
+from amg_fuse_ros.camera_settings import CAMERA_SETTINGS
 from amg_fuse_ros.engine import ENGINES
-from amg_fuse_ros.imaging.thermal import GAINS, POLARITIES, GainSettings
+from amg_fuse_ros.imaging.thermal import GainSettings
 from amg_fuse_ros.setting import Setting, Settings, SettingValue
 
 __all__ = ["BY_NAME", "TABLE", "Setting", "SettingValue", "Settings", "defaults", "gain_settings"]
@@ -75,107 +76,7 @@ TABLE: tuple[Setting, ...] = (
         maximum=60_000.0,
         live=True,
     ),
-    Setting(
-        "registration",
-        "",
-        "Calibration file of the rig (amg-fuse calibrate); empty takes both cameras for one view.",
-    ),
-    Setting(
-        "thermal.gain",
-        "percentile",
-        "How 16-bit counts are mapped. percentile: the window between two percentiles; equalize: "
-        "that window with more contrast where most pixels are; range: fixed temperatures.",
-        choices=GAINS,
-        live=True,
-    ),
-    Setting(
-        "thermal.low_percentile",
-        0.5,
-        "Percentile of the counts that becomes black.",
-        minimum=0.0,
-        maximum=50.0,
-        live=True,
-    ),
-    Setting(
-        "thermal.high_percentile",
-        99.5,
-        "Percentile of the counts that becomes white.",
-        minimum=50.0,
-        maximum=100.0,
-        live=True,
-    ),
-    Setting(
-        "thermal.range_low_c",
-        -10.0,
-        "Degrees Celsius that become black with the gain range (radiometric cameras).",
-        minimum=-273.0,
-        maximum=3000.0,
-        live=True,
-    ),
-    Setting(
-        "thermal.range_high_c",
-        50.0,
-        "Degrees Celsius that become white with the gain range.",
-        minimum=-273.0,
-        maximum=3000.0,
-        live=True,
-    ),
-    Setting(
-        "thermal.counts_per_kelvin",
-        100.0,
-        "Counts per kelvin of a radiometric camera: 100 for centikelvin, 25 for 0.04 K.",
-        minimum=0.1,
-        maximum=1000.0,
-        live=True,
-    ),
-    Setting(
-        "thermal.polarity",
-        "white_hot",
-        "black_hot turns the thermal image over, so that hot is bright, as the network knows it.",
-        choices=POLARITIES,
-        live=True,
-    ),
-    Setting(
-        "thermal.adaptation",
-        0.02,
-        "Largest move of the window's ends from a frame to the next, in widths of the window; "
-        "small is steady, 1 takes each frame by itself.",
-        minimum=0.001,
-        maximum=1.0,
-        live=True,
-    ),
-    Setting(
-        "thermal.repair_pixels",
-        True,
-        "Replace dead pixels of the thermal camera by the median of their neighbours.",
-        live=True,
-    ),
-    Setting(
-        "transport.thermal",
-        "raw",
-        "How the thermal images come: raw, or compressed (PNG or JPEG) on the topic's /compressed.",
-        choices=("raw", "compressed"),
-    ),
-    Setting(
-        "transport.rgb",
-        "raw",
-        "How the RGB images come: raw, or compressed on the topic's /compressed.",
-        choices=("raw", "compressed"),
-    ),
-    Setting(
-        "transport.output",
-        "raw",
-        "How fused image and mask are published: raw, compressed (JPEG and PNG), or both.",
-        choices=("raw", "compressed", "both"),
-    ),
-    Setting(
-        "transport.jpeg_quality",
-        90,
-        "Quality of the compressed fused image.",
-        minimum=1,
-        maximum=100,
-        live=True,
-    ),
+    *CAMERA_SETTINGS,
     Setting(
         "sync.policy",
         "pair",
