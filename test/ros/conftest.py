@@ -5,10 +5,16 @@ in the network. Under pytest-xdist each worker is such a process.
 """
 
 import fcntl
+import importlib.util
 import os
+import sys
 import tempfile
 from pathlib import Path
 from typing import IO
+
+import pytest
+from message_packages import build_messages
+from vision_messages import NEEDED, VISION_MSGS
 
 # Above 101 a domain's ports reach into the range from which Linux hands out ports to clients.
 DOMAINS = range(1, 102)
@@ -37,3 +43,15 @@ os.environ["ROS_DOMAIN_ID"] = str(_domain)
 os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
 for _override in ("ROS_LOCALHOST_ONLY", "ROS_STATIC_PEERS"):
     os.environ.pop(_override, None)
+
+
+@pytest.fixture(scope="session")
+def vision_msgs(pytestconfig):
+    """vision_msgs, here and in processes that a test starts; made where it is not installed."""
+    with pytest.MonkeyPatch.context() as environment:
+        if importlib.util.find_spec("vision_msgs") is None:
+            cache = pytestconfig.cache.mkdir("messages")
+            folder = str(build_messages("vision_msgs", VISION_MSGS, NEEDED, cache))
+            environment.setenv("PYTHONPATH", folder, prepend=os.pathsep)
+            sys.path.insert(0, folder)  # for good: what was imported cannot be taken back
+        yield
