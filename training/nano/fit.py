@@ -23,7 +23,7 @@ from training.nano.objective import terms, total
 from training.run_folder import commit
 from training.schedule import save_whole, update_average, warmup_cosine
 
-RESCALE = (0.5, 1.3)
+RESCALE = (0.4, 1.5)
 """Crops at other focal lengths; below 0.7 they see more of a scene, and of its haze."""
 
 WARMUP = 200
