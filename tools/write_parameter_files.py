@@ -1,23 +1,25 @@
-"""Write what the table of settings gives: parameter file, its JSON schema, reference page.
+"""Write what a node's table of settings gives: parameter file, its JSON schema, reference page.
 
     python -m tools.write_parameter_files [--check]
 
-Run it after a change of ``amg_fuse_ros/settings.py``; with ``--check`` it writes nothing and fails
-if a file differs from the table.
+Run it after a change of ``amg_fuse_ros/settings.py`` or ``detector_settings.py``; with ``--check``
+it writes nothing and fails if a file differs from its table.
 """
 
 import argparse
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from amg_fuse_ros.settings import TABLE, Setting
+from amg_fuse_ros import detector_settings, settings
+from amg_fuse_ros.setting import Setting
 
 ROOT = Path(__file__).resolve().parents[1]
 
-FILE_HEAD = """\
+FUSION_FILE_HEAD = """\
 # yaml-language-server: $schema=fusion.schema.json
 #
 # Parameters of fusion_node with their defaults. To change some, put those into a file of your own
@@ -31,7 +33,7 @@ FILE_HEAD = """\
   ros__parameters:
 """
 
-PAGE_HEAD = """\
+FUSION_PAGE_HEAD = """\
 # Parameters of `fusion_node`
 
 <!-- Written by tools/write_parameter_files.py from amg_fuse_ros/settings.py. -->
@@ -55,6 +57,46 @@ table are ignored by ROS without a word: editors that know JSON schemas find the
 |---|---|---|---|---|---|
 """
 
+DETECTOR_FILE_HEAD = """\
+# yaml-language-server: $schema=detector.schema.json
+#
+# Parameters of detector_node with their defaults. To change some, put those into a file of your own
+# and name it:
+#
+#   ros2 launch amg_fuse_ros fusion_detector.launch.py detector_params_file:=/path/to/my.yaml
+#
+# Live ones can be changed while the node runs, with ros2 param set.
+# Written by tools/write_parameter_files.py from amg_fuse_ros/detector_settings.py.
+/**/detector_node:
+  ros__parameters:
+"""
+
+DETECTOR_PAGE_HEAD = """\
+# Parameters of `detector_node`
+
+<!-- Written by tools/write_parameter_files.py from amg_fuse_ros/detector_settings.py. -->
+
+They come from the same places as [those of `fusion_node`](parameters.md), and are refused or taken
+in the same way; the file is [config/detector.yaml](../config/detector.yaml). What the node does
+with them is told in [detection.md](detection.md).
+
+| name | type | default | values | live | what it does |
+|---|---|---|---|---|---|
+"""
+
+
+class Table(NamedTuple):
+    """A node's settings, and how what is written of them begins."""
+
+    node: str
+    settings: Sequence[Setting]
+    file_head: str
+    page_head: str
+
+
+FUSION = Table("fusion_node", settings.TABLE, FUSION_FILE_HEAD, FUSION_PAGE_HEAD)
+DETECTOR = Table("detector_node", detector_settings.TABLE, DETECTOR_FILE_HEAD, DETECTOR_PAGE_HEAD)
+
 PAGE_TYPES = {bool: "bool", int: "int", float: "double", str: "string"}
 SCHEMA_TYPES = {bool: "boolean", int: "integer", float: "number", str: "string"}
 
@@ -67,52 +109,55 @@ OF_EVERY_NODE = {
 }
 
 
-def parameter_file() -> str:
-    """The text of ``config/fusion.yaml``: every setting's default below its description."""
-    return FILE_HEAD + "".join(_yaml_lines(_tree(), "    "))
+def parameter_file(table: Table) -> str:
+    """The text of the parameter file: every setting's default below its description."""
+    return table.file_head + "".join(_yaml_lines(_tree(table.settings), "    "))
 
 
-def parameter_schema() -> str:
-    """The text of ``config/fusion.schema.json``, for parameter files of this node.
+def parameter_schema(table: Table) -> str:
+    """The text of the JSON schema for parameter files of a node.
 
     JSON has one kind of number: that ROS wants a decimal point in a double is not in it.
     """
-    settings = _object_schema(_tree())
+    entries = _object_schema(_tree(table.settings))
     # ROS takes network.scale: 1.0 like network: {scale: 1.0}.
-    settings["properties"] |= {setting.name: _value_schema(setting) for setting in TABLE}
-    settings["properties"] |= OF_EVERY_NODE
-    node = {"type": "object", "properties": {"ros__parameters": settings}}
+    entries["properties"] |= {s.name: _value_schema(s) for s in table.settings}
+    entries["properties"] |= OF_EVERY_NODE
+    node = {"type": "object", "properties": {"ros__parameters": entries}}
     schema = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "Parameter file of fusion_node",
+        "title": f"Parameter file of {table.node}",
         "type": "object",
         # Keys are node names, perhaps with a namespace and wildcards; other nodes may be there.
-        "patternProperties": {r"^/\*\*$|(^|/)fusion_node$": node},
+        "patternProperties": {rf"^/\*\*$|(^|/){table.node}$": node},
     }
     return json.dumps(schema, indent=2) + "\n"
 
 
-def parameter_page() -> str:
-    """The text of ``docs/parameters.md``."""
+def parameter_page(table: Table) -> str:
+    """The text of the reference page."""
     rows = [
         f"| `{setting.name}` | {PAGE_TYPES[setting.type]} | `{json.dumps(setting.default)}` "
         f"| {_values(setting)} | {'yes' if setting.live else ''} | {setting.description} |\n"
-        for setting in TABLE
+        for setting in table.settings
     ]
-    return PAGE_HEAD + "".join(rows)
+    return table.page_head + "".join(rows)
 
 
 FILES = {
-    "config/fusion.yaml": parameter_file,
-    "config/fusion.schema.json": parameter_schema,
-    "docs/parameters.md": parameter_page,
+    "config/fusion.yaml": partial(parameter_file, FUSION),
+    "config/fusion.schema.json": partial(parameter_schema, FUSION),
+    "docs/parameters.md": partial(parameter_page, FUSION),
+    "config/detector.yaml": partial(parameter_file, DETECTOR),
+    "config/detector.schema.json": partial(parameter_schema, DETECTOR),
+    "docs/detector-parameters.md": partial(parameter_page, DETECTOR),
 }
 
 
-def _tree() -> dict[str, Any]:
+def _tree(settings: Sequence[Setting]) -> dict[str, Any]:
     """The settings, nested by the dots of their names."""
     tree: dict[str, Any] = {}
-    for setting in TABLE:
+    for setting in settings:
         *groups, leaf = setting.name.split(".")
         branch = tree
         for group in groups:
@@ -179,7 +224,7 @@ def main() -> int:
             path.write_text(text(), encoding="utf-8")
     if check and stale:
         sys.stderr.write(
-            f"{', '.join(stale)}: not what amg_fuse_ros/settings.py says; "
+            f"{', '.join(stale)}: not what the tables of settings say; "
             "run python -m tools.write_parameter_files\n"
         )
     return int(check and bool(stale))

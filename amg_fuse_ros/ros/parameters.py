@@ -13,16 +13,21 @@ from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValu
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-from amg_fuse_ros.settings import BY_NAME, TABLE, Setting, Settings
+from amg_fuse_ros.settings import TABLE, Setting, Settings
 
 
-def declare(node: Node) -> None:
-    """Declare every setting of the table on ``node``.
+def declare(node: Node, table: Sequence[Setting] = TABLE, beside: Sequence[Setting] = ()) -> None:
+    """Declare every setting of a table on ``node``.
 
     A value from the command line or a parameter file that cannot be taken is logged with its
     reason, and the default is used: a typing error in a file must not keep a vehicle blind.
+
+    Args:
+        node: The node.
+        table: Its settings.
+        beside: Those of another node in this process, which may have been given to both.
     """
-    for setting in TABLE:
+    for setting in table:
         descriptor = describe(setting)
         try:
             value = node.declare_parameter(setting.name, setting.default, descriptor).value
@@ -35,19 +40,26 @@ def declare(node: Node) -> None:
         if node.has_parameter(setting.name):
             node.undeclare_parameter(setting.name)
         node.declare_parameter(setting.name, setting.default, descriptor, ignore_override=True)
+    names, others = [setting.name for setting in table], {setting.name for setting in beside}
     for name in _overrides(node):
-        if not node.has_parameter(name) and not name.startswith("qos_overrides."):
-            near = get_close_matches(name, BY_NAME, 1)
+        known = node.has_parameter(name) or name in others
+        if not known and not name.startswith("qos_overrides."):
+            near = get_close_matches(name, names, 1)
             hint = f"; {near[0]} is meant?" if near else ""
             node.get_logger().warning(f"there is no parameter {name}, it is ignored{hint}")
 
 
-def read(node: Node) -> Settings:
-    """The current values of all settings."""
-    return {setting.name: node.get_parameter(setting.name).value for setting in TABLE}
+def read(node: Node, table: Sequence[Setting] = TABLE) -> Settings:
+    """The current values of all settings of a table."""
+    return {setting.name: node.get_parameter(setting.name).value for setting in table}
 
 
-def watch(node: Node, apply: Callable[[Settings], None], is_configured: Callable[[], bool]) -> None:
+def watch(
+    node: Node,
+    apply: Callable[[Settings], None],
+    is_configured: Callable[[], bool],
+    table: Sequence[Setting] = TABLE,
+) -> None:
     """Refuse bad values at run time with a reason, and pass good ones on.
 
     Args:
@@ -55,10 +67,12 @@ def watch(node: Node, apply: Callable[[Settings], None], is_configured: Callable
         apply: Called with the live settings that are about to change together, by name. A
             ``ValueError`` of it is a reason to refuse them all.
         is_configured: While this is true, settings that are not live are refused.
+        table: The node's settings.
     """
+    by_name = {setting.name: setting for setting in table}
 
     def check(parameters: Sequence[Parameter]) -> SetParametersResult:
-        ours = [(BY_NAME[p.name], p.value) for p in parameters if p.name in BY_NAME]
+        ours = [(by_name[p.name], p.value) for p in parameters if p.name in by_name]
         for setting, value in ours:
             problem = setting.problem_with(value)
             if problem is None and not setting.live and is_configured():
