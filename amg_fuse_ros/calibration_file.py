@@ -4,16 +4,27 @@ from pathlib import Path
 
 import yaml
 
-from amg_fuse_ros.imaging.registration import (
-    Calibration,
-    CalibrationError,
-    calibration_from_dict,
-)
+from amg_fuse_ros.imaging.calibration_values import CalibrationParts, parts_from_dict
+from amg_fuse_ros.imaging.registration import Calibration, CalibrationError
 from amg_fuse_ros.plain_yaml import MAX_CHARACTERS, PlainYamlError, load_yaml
 
 
 def load_calibration(path: str | Path) -> Calibration:
     """Read a calibration file.
+
+    Raises:
+        FileNotFoundError: If it is not there.
+        CalibrationError: If it is no calibration; the message names the file and the entry.
+    """
+    parts = load_calibration_parts(path)
+    try:
+        return parts.whole()
+    except CalibrationError as error:
+        raise CalibrationError(f"{path}: {error}") from error
+
+
+def load_calibration_parts(path: str | Path) -> CalibrationParts:
+    """Read what a calibration file holds, if that is less than a calibration, too.
 
     Raises:
         FileNotFoundError: If it is not there.
@@ -30,7 +41,7 @@ def load_calibration(path: str | Path) -> Calibration:
     except (PlainYamlError, UnicodeDecodeError) as error:
         raise CalibrationError(f"{path}: {error}") from error
     try:
-        return calibration_from_dict(values)
+        return parts_from_dict(values)
     except CalibrationError as error:
         raise CalibrationError(f"{path}: {error}") from error
 

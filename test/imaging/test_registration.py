@@ -7,11 +7,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_pairs import smooth_image
 
+from amg_fuse_ros.imaging.camera_model import CameraModel
 from amg_fuse_ros.imaging.registration import (
     CalibrationError,
     Homography,
-    Pinhole,
+    Pose,
     Registrar,
+    TwoCameras,
 )
 
 RGB, THERMAL = (64, 48), (40, 32)
@@ -21,19 +23,18 @@ def shifted(x, y, rgb=RGB, thermal=RGB):
     return Homography(rgb, thermal, np.array([[1.0, 0, x], [0, 1, y], [0, 0, 1]]))
 
 
-def cameras(distance=30.0, baseline=0.1):
+RGB_CAMERA = CameraModel(
+    RGB,
+    np.array([[40.0, 0, 32], [0, 40, 24], [0, 0, 1]]),
+    np.array([-0.2, 0.05, 0.001, 0.0, 0.0]),
+)
+THERMAL_CAMERA = CameraModel(THERMAL, np.array([[50.0, 0, 20], [0, 50, 16], [0, 0, 1]]))
+
+
+def cameras(distance=30.0, baseline=0.1, rotation=None):
     """Two parallel cameras, the thermal one to the left; the RGB one sees twice as far aside."""
-    return Pinhole(
-        rgb_size=RGB,
-        thermal_size=THERMAL,
-        rgb_matrix=np.array([[40.0, 0, 32], [0, 40, 24], [0, 0, 1]]),
-        thermal_matrix=np.array([[50.0, 0, 20], [0, 50, 16], [0, 0, 1]]),
-        rgb_distortion=np.array([-0.2, 0.05, 0.001, 0.0, 0.0]),
-        thermal_distortion=np.zeros(5),
-        rotation=np.eye(3),
-        translation_m=np.array([baseline, 0, 0]),
-        distance_m=distance,
-    )
+    pose = Pose(np.eye(3) if rotation is None else rotation, np.array([baseline, 0, 0]))
+    return TwoCameras(RGB_CAMERA, THERMAL_CAMERA, pose, distance)
 
 
 def unit(width, height, seed=0):
@@ -69,28 +70,38 @@ class TestRegistrar:
             np.testing.assert_allclose(mapped, unit(*size), atol=1e-6)
 
 
-class TestPinhole:
-    def test_puts_a_point_where_both_cameras_see_it(self):
-        camera = cameras()
+class TestTwoCameras:
+    def test_put_a_point_where_both_of_them_see_it(self):
         place = np.array([[2.0, -1.0, 30.0]])  # in the RGB camera's frame
         rgb, _ = cv2.projectPoints(
-            place, np.zeros(3), np.zeros(3), camera.rgb_matrix, camera.rgb_distortion
+            place, np.zeros(3), np.zeros(3), RGB_CAMERA.matrix, RGB_CAMERA.distortion
         )
         thermal, _ = cv2.projectPoints(
-            place, np.zeros(3), camera.translation_m, camera.thermal_matrix, None
+            place, np.zeros(3), np.array([0.1, 0, 0]), THERMAL_CAMERA.matrix, None
         )
-        np.testing.assert_allclose(camera.to_thermal(rgb[0]), thermal[0], atol=1e-3)
+        np.testing.assert_allclose(cameras().to_thermal(rgb[0]), thermal[0], atol=1e-3)
 
-    def test_displaces_nearer_planes_by_the_parallax(self):
+    def test_displace_nearer_planes_by_the_parallax(self):
         centre = np.array([[32.0, 24.0]])
         far, near = (cameras(distance=d).to_thermal(centre)[0, 0] for d in (1000.0, 5.0))
         assert near - far == pytest.approx(50 * 0.1 / 5, abs=0.02)
 
-    def test_sees_nothing_with_a_camera_that_looks_back(self):
-        turned = np.diag([-1.0, 1.0, -1.0])
-        camera = Pinhole(**{**vars(cameras()), "rotation": turned, "translation_m": np.zeros(3)})
+    def test_share_nothing_where_one_looks_back(self):
+        camera = cameras(baseline=0, rotation=np.diag([-1.0, 1.0, -1.0]))
         _, seen = Registrar(camera)(unit(*THERMAL), RGB)
         assert not seen.any()
+
+    def test_a_narrow_thermal_lens_that_bends_much_does_not_appear_twice(self):
+        bent = CameraModel(THERMAL, THERMAL_CAMERA.matrix, np.array([-0.9, 0.0, 0.0, 0.0]))
+        wide = CameraModel(RGB, np.array([[16.0, 0, 32], [0, 16, 24], [0, 0, 1]]))
+        pose = Pose(np.eye(3), np.zeros(3))
+        _, seen = Registrar(TwoCameras(wide, bent, pose))(unit(*THERMAL), RGB)
+        outlines, _ = cv2.findContours(
+            seen.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE
+        )
+        assert len(outlines) == 1
+        assert seen[24, 32]
+        assert not seen[:, :5].any()
 
 
 @settings(max_examples=30, deadline=None)
