@@ -23,6 +23,8 @@ _CONVERTERS: dict[tuple[str, str], Callable[[Any], NDArray[Any]]] = {
     ("thermal", "compressed"): to_thermal_compressed,
     ("rgb", "raw"): to_rgb,
     ("rgb", "compressed"): to_rgb_compressed,
+    ("image", "raw"): to_rgb,
+    ("image", "compressed"): to_rgb_compressed,
 }
 
 
@@ -39,7 +41,7 @@ class Camera:
     """Subscribes to one camera while it exists, and watches what comes.
 
     Attributes:
-        name: ``thermal`` or ``rgb``.
+        name: ``thermal``, ``rgb``, or ``image`` of one that may be either.
         topic: The full name of what it subscribes to.
         monitor: The health of its stream.
         mismatch: What is wrong with a publisher's QoS, in words, until an image comes; else empty.
@@ -54,18 +56,20 @@ class Camera:
         monitor: StreamMonitor,
         on_image: Callable[[ImageLike], None],
         on_event: Callable[[Event], None],
+        topic: str = "",
     ) -> None:
         """Subscribe.
 
         Args:
             node: Who subscribes.
-            name: ``thermal`` or ``rgb``.
+            name: ``thermal``, ``rgb`` or ``image``.
             transport: ``raw``, or ``compressed``, whose topic ends in ``/compressed`` as those of
                 image_transport do.
             reliability: Asked of the publisher.
             monitor: Watches the stream.
             on_image: Called with each message, after the monitor has seen it.
             on_event: Called with what is remarkable about a message, before ``on_image``.
+            topic: Of the images as they are, by default ``NAME/image_raw``.
         """
         self.name = name
         self.monitor = monitor
@@ -75,7 +79,7 @@ class Camera:
         self._on_image = on_image
         self._on_event = on_event
         kind: type = Image
-        topic = node.resolve_topic_name(f"{name}/image_raw")
+        topic = node.resolve_topic_name(topic or f"{name}/image_raw")
         self._unused = ("compressed", f"{topic}/compressed")
         if transport == "compressed":
             # The base topic is what gets remapped, as with image_transport.

@@ -85,8 +85,9 @@ def make_diagnostics(
     level: bytes,
     message: str,
     values: Mapping[str, object],
+    part: str = "fusion",
 ) -> DiagnosticArray:
-    """One status of the fusion node.
+    """One status of a node.
 
     Args:
         stamp: When.
@@ -94,10 +95,11 @@ def make_diagnostics(
         level: ``DiagnosticStatus.OK``, ``WARN``, ``ERROR`` or ``STALE``.
         message: One line for people.
         values: Key to value, shown as text.
+        part: What the node does.
     """
     status = DiagnosticStatus(
         level=level,
-        name=f"{node_name}: fusion",
+        name=f"{node_name}: {part}",
         message=message,
         hardware_id="amg_fuse_ros",
         values=[KeyValue(key=k, value=_text(v)) for k, v in values.items()],

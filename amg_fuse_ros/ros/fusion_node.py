@@ -14,7 +14,6 @@ from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
 from rclpy.impl.rcutils_logger import RcutilsLogger
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
-from rclpy.qos import ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo
 
 from amg_fuse_ros.engine.progress import is_building
@@ -40,9 +39,9 @@ from amg_fuse_ros.ros.diagnostics import (
 from amg_fuse_ros.ros.health import Health
 from amg_fuse_ros.ros.lifecycle import refuse_impossible_transitions, state_of
 from amg_fuse_ros.ros.loading import load_fuser
-from amg_fuse_ros.ros.outputs import Outputs
+from amg_fuse_ros.ros.outputs import FrameListener, Outputs
 from amg_fuse_ros.ros.pairing import Pairing, apply_to_pairing, make_pairing
-from amg_fuse_ros.ros.subscriptions import subscribe_newest
+from amg_fuse_ros.ros.subscriptions import reliability_of, subscribe_newest
 from amg_fuse_ros.ros.time_jumps import stamp_ns_of
 from amg_fuse_ros.ros.worker import LatestWorker
 from amg_fuse_ros.settings import Settings, SettingValue, defaults, gain_settings
@@ -65,16 +64,18 @@ class FusionNode(LifecycleNode):
     def __init__(
         self,
         load: Callable[[Settings, RcutilsLogger], "Fuser"] = load_fuser,
+        listener: FrameListener | None = None,
         **node_options: Any,
     ) -> None:
         """Declare the parameters; `start` or a lifecycle manager does the rest.
 
         Args:
             load: Loads the network when the node is configured.
+            listener: Gets the fused images, too, without a copy and without DDS.
             node_options: As those of ``rclpy.node.Node``.
         """
         super().__init__("fusion_node", **node_options)
-        self._load = load
+        self._load, self._listener = load, listener
         self._active = False
         self._maker: FrameMaker | None = None
         self._worker: LatestWorker[Job] | None = None
@@ -119,7 +120,10 @@ class FusionNode(LifecycleNode):
         period_s = float(self._settings["diagnostics_period_s"])
         self._diagnostics_timer.timer_period_ns = round(period_s * 1e9)
         outputs = self._outputs = Outputs(
-            self, str(self._settings["transport.output"]), _reliability(self._settings, "output")
+            self,
+            str(self._settings["transport.output"]),
+            reliability_of(self._settings, "output"),
+            self._listener,
         )
         from amg_fuse_ros.ros.frames import FrameMaker
 
@@ -167,7 +171,7 @@ class FusionNode(LifecycleNode):
         settings = self._settings
         self._pairing = make_pairing(settings, self._take_pair)
         self._health.begin()
-        reliability = _reliability(settings, "input")
+        reliability = reliability_of(settings, "input")
         for name in ("thermal", "rgb"):
             self._cameras[name] = Camera(
                 self,
@@ -388,11 +392,3 @@ class FusionNode(LifecycleNode):
                 values=values,
             )
         )
-
-
-def _reliability(settings: Settings, side: str) -> ReliabilityPolicy:
-    policies = {
-        "best_effort": ReliabilityPolicy.BEST_EFFORT,
-        "reliable": ReliabilityPolicy.RELIABLE,
-    }
-    return policies[settings[f"qos.{side}_reliability"]]

@@ -20,6 +20,23 @@ FAILED_FOR_S = 5.0
 """A failure is shown so long after the last one."""
 
 
+def what_is_wrong(camera: Camera) -> tuple[StreamState, str]:
+    """The state of a camera's stream, and in words why it is of no use now; empty if it is."""
+    name, monitor = camera.name, camera.monitor
+    state, text = monitor.state, ""
+    if state is StreamState.MISSING:
+        since = f"for {monitor.silent_s:.1f} s" if monitor.ever_came else "so far"
+        text = f"no {name} images on {camera.topic} {since}; {camera.why_silent()}"
+    elif state is StreamState.STAMPS_STAND:
+        text = (
+            f"the stamps on {camera.topic} stand still at {monitor.stamp_ns / 1e9:.3f} s: does "
+            "the driver set them?"
+        )
+    elif state is StreamState.CONTENT_STANDS:
+        text = f"all images on {camera.topic} are the same: the camera or its driver hangs"
+    return state, text
+
+
 class Pairing(Protocol):
     """What pairs the two streams."""
 
@@ -99,20 +116,9 @@ class Health:
 
     def _of_camera(self, camera: Camera, other: Camera) -> Iterator[Fault]:
         name, monitor = camera.name, camera.monitor
-        state = monitor.state
         if camera.mismatch:
             yield Fault(f"{name} qos", WARN, camera.mismatch)
-        text = ""
-        if state is StreamState.MISSING:
-            since = f"for {monitor.silent_s:.1f} s" if monitor.ever_came else "so far"
-            text = f"no {name} images on {camera.topic} {since}; {camera.why_silent()}"
-        elif state is StreamState.STAMPS_STAND:
-            text = (
-                f"the stamps on {camera.topic} stand still at {monitor.stamp_ns / 1e9:.3f} s: does "
-                "the driver set them?"
-            )
-        elif state is StreamState.CONTENT_STANDS:
-            text = f"all images on {camera.topic} are the same: the camera or its driver hangs"
+        state, text = what_is_wrong(camera)
         if text:
             consequence = self._consequence(other)
             severity = ERROR if consequence == NOTHING else WARN

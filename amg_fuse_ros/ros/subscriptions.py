@@ -9,8 +9,24 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.subscription import Subscription
 from rclpy.topic_endpoint_info import TopicEndpointInfo
 
+from amg_fuse_ros.setting import Settings
+
 QUEUE = 5
 """Messages that wait for the executor; it only takes and pairs them, so few are enough."""
+
+
+def reliability_of(settings: Settings, side: str) -> ReliabilityPolicy:
+    """What ``qos.input_reliability`` or ``qos.output_reliability`` asks for.
+
+    Args:
+        settings: The node's.
+        side: ``input`` or ``output``.
+    """
+    policies = {
+        "best_effort": ReliabilityPolicy.BEST_EFFORT,
+        "reliable": ReliabilityPolicy.RELIABLE,
+    }
+    return policies[settings[f"qos.{side}_reliability"]]
 
 
 def subscribe_newest(
