@@ -91,6 +91,18 @@ class TestTwoCameras:
         _, seen = Registrar(camera)(unit(*THERMAL), RGB)
         assert not seen.any()
 
+    def test_are_asked_for_some_pixels_and_the_others_are_interpolated_closely(self):
+        size = (321, 242)  # no multiple of the grid
+        matrix = np.array([[260.0, 0, 160], [0, 260, 121], [0, 0, 1]])
+        bent = CameraModel(size, matrix, np.array([-0.28, 0.07, 0.0, 0.0, 0.0]))
+        rig = TwoCameras(bent, CameraModel(size, matrix), Pose(np.eye(3), np.array([0.3, 0, 0])))
+        ramp = np.tile(np.arange(321, dtype=np.float32), (242, 1))
+        mapped, seen = Registrar(rig)(ramp, size)
+        rows, columns = np.nonzero(seen)
+        exact = rig.to_thermal(np.column_stack((columns, rows)).astype(np.float64))[:, 0]
+        assert seen.mean() > 0.7
+        assert np.abs(mapped[seen] - exact).max() < 1 / 32 + 0.01  # remap's fractions, and ours
+
     def test_a_narrow_thermal_lens_that_bends_much_does_not_appear_twice(self):
         bent = CameraModel(THERMAL, THERMAL_CAMERA.matrix, np.array([-0.9, 0.0, 0.0, 0.0]))
         wide = CameraModel(RGB, np.array([[16.0, 0, 32], [0, 16, 24], [0, 0, 1]]))
