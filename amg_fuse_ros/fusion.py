@@ -87,8 +87,9 @@ class Fuser:
         self.mask_form = mask_form
         self.steady = steady
         self._gain = ThermalGain(gain)
-        self._calibration = calibration
-        self._registrar = Registrar(calibration) if calibration else None
+        self._calibration: Calibration | None = None
+        self._registrar: Registrar | None = None
+        self.calibration = calibration
         self._chain: Callable[..., FallbackEngine] | None = None
         self._on_fallback: OnFallback | None = None
 
@@ -216,6 +217,17 @@ class Fuser:
     @gain.setter
     def gain(self, value: GainSettings) -> None:
         self._gain.settings = value
+
+    @property
+    def calibration(self) -> Calibration | None:
+        """Where the thermal image lies; another one holds from the next pair on."""
+        return self._calibration
+
+    @calibration.setter
+    def calibration(self, value: Calibration | None) -> None:
+        if value is not self._calibration:  # a registrar's table takes a moment to make
+            self._calibration = value
+            self._registrar = Registrar(value) if value is not None else None
 
     def reset(self) -> None:
         """Forget the pairs so far: another sequence begins."""
