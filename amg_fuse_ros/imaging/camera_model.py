@@ -1,7 +1,7 @@
 """A calibrated camera: pixels to directions and back, with the distortions of CameraInfo."""
 
 from dataclasses import dataclass, field, replace
-from typing import Any
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -38,7 +38,7 @@ class CalibrationError(ValueError):
     """A calibration that cannot be used; the message says what is wrong with it."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class CameraModel:
     """A camera's lens and sensor.
 
@@ -75,16 +75,6 @@ class CameraModel:
             )
         if not np.isfinite(self.distortion).all():
             raise CalibrationError("distortion: expected finite numbers")
-
-    def __eq__(self, other: Any) -> bool:
-        return (
-            isinstance(other, CameraModel)
-            and (self.size, self.model) == (other.size, other.model)
-            and np.array_equal(self.matrix, other.matrix)
-            and np.array_equal(self.distortion, other.distortion)
-        )
-
-    __hash__ = None  # type: ignore[assignment]
 
     def directions(self, points: Points) -> Matrix:
         """Where pixels look.
@@ -140,7 +130,7 @@ class CameraModel:
         pixels[~(seen & np.isfinite(pixels).all(axis=1))] = OUTSIDE
         return pixels
 
-    @property
+    @cached_property
     def widest(self) -> float:
         """Up to where the distortion moves things outwards the further aside they are.
 

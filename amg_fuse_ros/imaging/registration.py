@@ -33,6 +33,8 @@ __all__ = [
     "Registrar",
     "Size",
     "TwoCameras",
+    "displacement",
+    "share_seen",
 ]
 
 DISTANCE_M = 30.0
@@ -93,7 +95,7 @@ class Homography:
         }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Pose:
     """How the cameras stand to each other; both frames are optical: x right, y down, z ahead."""
 
@@ -110,7 +112,7 @@ class Pose:
             raise CalibrationError("rotation: expected a rotation, found another matrix")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class TwoCameras:
     """Two calibrated cameras and the distance at which their images are brought together."""
 
@@ -153,6 +155,33 @@ class TwoCameras:
             "translation_m": self.pose.translation_m.tolist(),
             "distance_m": self.distance_m,
         }
+
+
+def displacement(a: TwoCameras, b: TwoCameras) -> float:
+    """By how much two calibrations differ: the largest distance in thermal pixels.
+
+    Of places on a grid over the RGB image; infinite if they are for other sizes.
+    """
+    if (a.rgb_size, a.thermal_size) != (b.rgb_size, b.thermal_size):
+        return np.inf
+    same_cameras = a.rgb is b.rgb and a.thermal is b.thermal and a.distance_m == b.distance_m
+    turn, move = a.pose.rotation - b.pose.rotation, a.pose.translation_m - b.pose.translation_m
+    if same_cameras and not turn.any() and not move.any():
+        return 0.0
+    points = _sample(a.rgb_size)
+    return float(np.abs(a.to_thermal(points) - b.to_thermal(points)).max())
+
+
+def share_seen(calibration: Calibration) -> float:
+    """Which part of the RGB image the thermal camera sees, 0 to 1, from a sample of its pixels."""
+    places = calibration.to_thermal(_sample(calibration.rgb_size, 32))
+    inside = (places >= 0) & (places <= np.array(calibration.thermal_size) - 1)
+    return float(inside.all(axis=1).mean())
+
+
+def _sample(size: Size, count: int = 8) -> Points:
+    x, y = np.meshgrid(*(np.linspace(0, n - 1, count) for n in size))
+    return np.column_stack((x.ravel(), y.ravel()))
 
 
 class Registrar:
