@@ -1,0 +1,88 @@
+"""CameraInfo is read as its definition says: distortion, binning, ROI, rectification."""
+
+import numpy as np
+import pytest
+from sensor_msgs.msg import CameraInfo, RegionOfInterest
+
+from amg_fuse_ros.imaging.camera_model import CalibrationError
+from amg_fuse_ros.ros.camera_info import contents, read_camera_info, size_of_images
+
+K = [600.0, 0.0, 320.0, 0.0, 610.0, 240.0, 0.0, 0.0, 1.0]
+P = [500.0, 0.0, 310.0, 0.0, 0.0, 500.0, 250.0, 0.0, 0.0, 0.0, 1.0, 0.0]
+
+
+def info(**changes):
+    values = {"width": 640, "height": 480, "k": K, "p": P, "distortion_model": "plumb_bob"}
+    return CameraInfo(**{**values, "d": [-0.2, 0.05, 0.0, 0.0, 0.0], **changes})
+
+
+@pytest.mark.parametrize(
+    ("name", "count", "model"),
+    [
+        ("plumb_bob", 5, "plumb_bob"),
+        ("plumb_bob", 0, "plumb_bob"),
+        ("", 0, "plumb_bob"),
+        ("rational_polynomial", 8, "rational_polynomial"),
+        ("equidistant", 4, "equidistant"),
+        ("fisheye", 4, "equidistant"),
+    ],
+)
+def test_every_usual_model_of_distortion_is_taken(name, count, model):
+    d = [0.01 * n for n in range(count)]
+    camera, turn = read_camera_info(info(distortion_model=name, d=d))
+    assert (camera.size, camera.model) == ((640, 480), model)
+    assert camera.distortion.tolist() == d
+    assert camera.matrix.ravel().tolist() == K
+    np.testing.assert_array_equal(turn, np.eye(3))
+
+
+def test_binning_makes_pixels_larger_and_a_region_moves_the_centre():
+    roi = RegionOfInterest(x_offset=100, y_offset=40, width=400, height=300)
+    message = info(binning_x=2, binning_y=2, roi=roi)
+    camera, _ = read_camera_info(message)
+    assert camera.size == size_of_images(message) == (200, 150)
+    assert camera.matrix[0, 0] == 300
+    assert camera.matrix[0, 2] == pytest.approx((320 - 100 + 0.5) / 2 - 0.5)
+    assert camera.matrix[1, 2] == pytest.approx((240 - 40 + 0.5) / 2 - 0.5)
+
+
+def test_an_empty_region_and_a_binning_of_0_mean_the_whole_sensor():
+    assert size_of_images(info()) == (640, 480)
+
+
+def test_of_rectified_images_the_projection_holds_and_no_distortion():
+    turned = [0.0, -1.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 1.0]
+    camera, turn = read_camera_info(info(r=turned), rectified=True)
+    assert camera.matrix[0].tolist() == [500, 0, 310]
+    assert not camera.distortion.any()
+    assert turn.ravel().tolist() == turned
+
+
+@pytest.mark.parametrize(
+    ("changes", "rectified", "complaint"),
+    [
+        ({"k": [0.0] * 9}, False, "not calibrated"),
+        ({"p": [0.0] * 12}, True, "p is 0"),
+        ({"r": [2.0] * 9}, True, "r: expected a rotation"),
+        ({"distortion_model": "ftheta"}, False, "distortion_model: expected one of equidistant"),
+        ({"d": [0.1] * 3}, False, "distortion: expected 0 or 4 or 5"),
+        ({"d": [float("nan")] * 5}, False, "finite"),
+        ({"width": 0}, False, "size"),
+        (
+            {"roi": RegionOfInterest(x_offset=600, width=100, height=100)},
+            False,
+            "roi: expected a part of 640x480 pixels, found 100x100 at 600, 0",
+        ),
+    ],
+)
+def test_what_makes_no_sense_is_refused_with_the_reason(changes, rectified, complaint):
+    with pytest.raises(CalibrationError, match=complaint):
+        read_camera_info(info(**changes), rectified=rectified)
+
+
+def test_messages_that_differ_in_their_header_only_say_the_same():
+    later = info()
+    later.header.stamp.sec = 7
+    assert contents(later) == contents(info())
+    for change in ({"binning_x": 2}, {"d": [0.1] * 5}, {"width": 641}, {"p": [1.0] * 12}):
+        assert contents(info(**change)) != contents(info())
