@@ -40,7 +40,7 @@ setup(
     maintainer_email="maintainers@users.noreply.github.com",
     python_requires=">=3.10",
     packages=find_packages(include=[NAME, f"{NAME}.*"]),
-    package_data={NAME: ["py.typed", "weights/*.safetensors", "weights/*.md"]},
+    package_data={NAME: ["py.typed", "weights/*.safetensors", "weights/*.onnx", "weights/*.md"]},
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),
         (f"share/{NAME}", ["package.xml"]),
@@ -100,6 +100,8 @@ setup(
         "console_scripts": [
             "amg-fuse = amg_fuse_ros.cli:main",
             "fusion_node = amg_fuse_ros.ros.executables:fusion_node",
+            "detector_node = amg_fuse_ros.ros.executables:detector_node",
+            "fusion_detector = amg_fuse_ros.ros.executables:fusion_detector",
             "fusion_container = amg_fuse_ros.ros.executables:fusion_container",
             "bag_player = amg_fuse_ros.ros.bag_player:main",
             "viewer_node = amg_fuse_ros.ros.viewer_node:main",

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tiny_yolo import exported
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -38,3 +39,9 @@ def random_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     save_weights(AMGFuse.from_size("tiny"), path, {"data": "none, these weights are random"})
     return path
+
+
+@pytest.fixture(scope="session")
+def yolo_onnx(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A YOLO network for detection, with random weights."""
+    return exported(tmp_path_factory)

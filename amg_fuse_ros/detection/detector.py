@@ -87,11 +87,11 @@ class Detector:
         """What the next image is looked at with."""
         return self._settings
 
-    def change_settings(self, settings: DetectionSettings) -> None:
-        """Use other settings from the next image on.
+    def check_settings(self, settings: DetectionSettings) -> None:
+        """Find out, without waiting for an image under way, whether settings can be used.
 
         Raises:
-            ValueError: The network does not know one of the classes; the settings stay.
+            ValueError: The network does not know one of the classes.
             ModuleNotFoundError: Tracking is asked for and its library is not installed.
         """
         known = set(self.names.values())
@@ -100,6 +100,17 @@ class Detector:
                 f"classes: the network does not know {', '.join(unknown)}; "
                 f"it knows {', '.join(self.names.values())}"
             )
+        if settings.tracking:
+            self._yolo.check_tracker()
+
+    def change_settings(self, settings: DetectionSettings) -> None:
+        """Use other settings from the next image on.
+
+        Raises:
+            ValueError: The network does not know one of the classes; the settings stay.
+            ModuleNotFoundError: Tracking is asked for and its library is not installed.
+        """
+        self.check_settings(settings)
         with self._one_at_a_time:
             if settings.tracking:
                 self._yolo.track(settings)

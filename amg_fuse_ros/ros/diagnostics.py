@@ -1,6 +1,6 @@
 """What the node knows about itself, as ``diagnostic_msgs``."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from builtin_interfaces.msg import Time
@@ -29,6 +29,7 @@ LEVELS: Mapping[Severity, bytes] = {
 def fuser_values(fuser: "Fuser") -> dict[str, object]:
     """What fuses, by the names that /diagnostics shows."""
     return {
+        "size": fuser.size,
         "engine": fuser.engine.name,
         "device": fuser.engine.device,
         "precision": fuser.engine.precision,
@@ -63,18 +64,30 @@ def statistics_values(statistics: Statistics) -> dict[str, object]:
             "hung",
         )
     }
-    latency = s.milliseconds("latency", 0.5, 0.95, 0.99)
-    age = s.milliseconds("age", 0.5, 0.95, 0.99)
     skew = s.milliseconds("skew", 0.5, 0.95)
     return {
         **rates,
         **totals,
         **{event.value: s.total(event.value) for event in Event},
         "not fused, nobody subscribes": s.total("unwatched"),
-        **{f"latency p{q} [ms]": v for q, v in zip((50, 95, 99), latency, strict=True)},
-        **{f"age p{q} [ms]": v for q, v in zip((50, 95, 99), age, strict=True)},
-        **{f"{stage} p50/p95 [ms]": _pair(s.milliseconds(stage, 0.5, 0.95)) for stage in STAGES},
+        **stage_values(s, STAGES),
         "stamps apart p50/p95 [ms]": _pair(skew),
+    }
+
+
+def stage_values(statistics: Statistics, stages: Sequence[str]) -> dict[str, object]:
+    """Latency, age and the stages that make the latency up, by the names that /diagnostics shows.
+
+    Args:
+        statistics: Of a node.
+        stages: Their names.
+    """
+    s, values = statistics, dict[str, object]()
+    for name in ("latency", "age"):
+        quantiles = s.milliseconds(name, 0.5, 0.95, 0.99)
+        values |= {f"{name} p{q} [ms]": v for q, v in zip((50, 95, 99), quantiles, strict=True)}
+    return values | {
+        f"{stage} p50/p95 [ms]": _pair(s.milliseconds(stage, 0.5, 0.95)) for stage in stages
     }
 
 

@@ -43,5 +43,38 @@ def fusion_container(args: list[str] | None = None) -> None:
     run_nodes(find_nodes, args)
 
 
+def detector_node(args: list[str] | None = None) -> None:
+    """Run the detector node until SIGINT or SIGTERM."""
+
+    def find_node() -> Any:
+        from amg_fuse_ros.ros.detector_node import DetectorNode
+
+        return DetectorNode
+
+    run_node(find_node, args)
+
+
+def fusion_detector(args: list[str] | None = None) -> None:
+    """Run a fusion node and a detector node in one process, until asked to end.
+
+    The detector gets the fused images as they are made, without a copy and without DDS.
+    """
+
+    def find_nodes() -> Any:
+        keep_big_blocks()
+        from amg_fuse_ros.ros.detector_node import DetectorNode
+        from amg_fuse_ros.ros.fusion_node import FusionNode
+
+        detectors: list[DetectorNode] = []
+
+        def make_detector() -> DetectorNode:
+            detectors.append(DetectorNode(composed=True))
+            return detectors[0]
+
+        return [make_detector, lambda: FusionNode(listener=detectors[0])]
+
+    run_nodes(find_nodes, args)
+
+
 if __name__ == "__main__":
     fusion_node()

@@ -1,13 +1,28 @@
 """A YOLO of a few kilobytes with random weights, made from ultralytics' own description."""
 
+import os
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
+
+# Before ultralytics is imported: no test installs packages or asks the network.
+os.environ.setdefault("YOLO_AUTOINSTALL", "false")
+os.environ.setdefault("YOLO_OFFLINE", "true")
 
 NAMES = {0: "person", 1: "bicycle", 2: "car"}
 SIDE = 64
 """Of the square that the network sees."""
+
+
+def exported(factory: pytest.TempPathFactory, task: str = "") -> Path:
+    """The path of a new ONNX file, for a fixture; see `export_tiny_yolo`."""
+    pytest.importorskip("ultralytics", reason="needs the extra detect (pip install .[detect])")
+    folder = factory.mktemp("yolo")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        return export_tiny_yolo(folder, task).resolve()
 
 
 def export_tiny_yolo(folder: Path, task: str = "") -> Path:

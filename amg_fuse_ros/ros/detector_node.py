@@ -1,0 +1,396 @@
+"""Lifecycle node: finds objects in the newest image with a YOLO network, publishes them.
+
+The executor's thread only takes images; a worker thread converts one at a time, always the newest,
+looks at it and publishes.
+"""
+
+import threading
+from collections.abc import Callable, Mapping
+from functools import partial
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from diagnostic_msgs.msg import DiagnosticArray
+from numpy.typing import NDArray
+from rclpy.clock import Clock
+from rclpy.clock_type import ClockType
+from rclpy.impl.rcutils_logger import RcutilsLogger
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from std_msgs.msg import Header
+
+from amg_fuse_ros import settings as fusion_settings
+from amg_fuse_ros.detector_settings import TABLE, detection_settings
+from amg_fuse_ros.monitoring import Event, FaultBook, Limits, Severity, Statistics, StreamMonitor
+from amg_fuse_ros.ros import parameters
+from amg_fuse_ros.ros.camera import Camera, ImageLike
+from amg_fuse_ros.ros.detection_messages import load_vision_messages
+from amg_fuse_ros.ros.detector_health import DetectorHealth, detector_statistics
+from amg_fuse_ros.ros.detector_loading import load_detector, model_path
+from amg_fuse_ros.ros.diagnostics import LEVELS, make_diagnostics
+from amg_fuse_ros.ros.library_log import forward_library_log
+from amg_fuse_ros.ros.lifecycle import refuse_impossible_transitions, state_of
+from amg_fuse_ros.ros.subscriptions import reliability_of
+from amg_fuse_ros.ros.worker import LatestWorker
+from amg_fuse_ros.setting import Settings, SettingValue
+
+if TYPE_CHECKING:  # torch takes seconds to import
+    from amg_fuse_ros.detection import Detector
+    from amg_fuse_ros.ros.detection_frames import DetectionJob, DetectionMaker
+    from amg_fuse_ros.ros.detector_outputs import DetectionOutputs
+
+STOP_TIMEOUT_S = 1.0
+WATCH_PERIOD_S = 0.2
+TRACKS_END = {Event.JUMP_BACK, Event.JUMP_AHEAD, Event.NEW_FORMAT}
+"""After these, what is seen has nothing to do with what was seen before."""
+
+
+class DetectorNode(LifecycleNode):
+    """Finds objects in ``fused/image``, or in what that is remapped to.
+
+    Configured, it has loaded the network and run it once; active, it subscribes to the images while
+    somebody subscribes to what it finds. All settings are ROS parameters, see
+    ``amg_fuse_ros.detector_settings``. For a fusion node in its process it is a `FrameListener`.
+    """
+
+    def __init__(
+        self,
+        load: Callable[[Settings, RcutilsLogger], "Detector"] = load_detector,
+        composed: bool = False,
+        **node_options: Any,
+    ) -> None:
+        """Declare the parameters; `start` or a lifecycle manager does the rest.
+
+        Args:
+            load: Loads the network when the node is configured.
+            composed: Look at what `take_frame` brings, and do not subscribe to images.
+            node_options: As those of ``rclpy.node.Node``.
+        """
+        super().__init__("detector_node", **node_options)
+        self._load, self._composed = load, composed
+        self._active = False
+        self._maker: DetectionMaker | None = None
+        self._worker: LatestWorker[DetectionJob] | None = None
+        self._outputs: DetectionOutputs | None = None
+        self._camera: Camera | None = None
+        self._problem = ""
+        parameters.declare(self, TABLE, fusion_settings.TABLE if composed else ())
+        self._settings: dict[str, SettingValue] = dict(parameters.read(self, TABLE))
+        parameters.watch(self, self._apply, lambda: self._maker is not None, TABLE)
+        self._forget()
+        self._diagnostics_publisher = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
+        steady = Clock(clock_type=ClockType.STEADY_TIME)  # also while /clock stands still
+        self._diagnostics_timer = self.create_timer(
+            float(self._settings["diagnostics_period_s"]), self._publish_diagnostics, clock=steady
+        )
+        self.create_timer(WATCH_PERIOD_S, self._watch, clock=steady)
+        refuse_impossible_transitions(self)
+
+    def start(self) -> None:
+        """Configure and activate, if ``autostart`` says so; a failure is logged with its reason."""
+        if not self._settings["autostart"]:
+            self.get_logger().info("waiting for a lifecycle manager (autostart is false)")
+        elif self.trigger_configure() == TransitionCallbackReturn.SUCCESS:
+            self.trigger_activate()
+
+    def on_configure(self, _: LifecycleState) -> TransitionCallbackReturn:
+        """Load the network and run it once; fails, with the reason in the log, if it can't."""
+        self._settings.update(parameters.read(self, TABLE))
+        self._forget()
+        try:
+            self._prepare()
+        except Exception as error:  # whatever it is, the reason must reach people
+            expected = isinstance(error, OSError | ValueError | RuntimeError | ImportError)
+            self._problem = str(error) if expected else f"{type(error).__name__}: {error}"
+            self.get_logger().error(f"cannot be configured: {self._problem}")
+            self._release()
+            return TransitionCallbackReturn.FAILURE
+        self._problem = ""
+        period_s = float(self._settings["diagnostics_period_s"])
+        self._diagnostics_timer.timer_period_ns = round(period_s * 1e9)
+        return TransitionCallbackReturn.SUCCESS
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Look at images from now on, and tell what the classes are."""
+        assert self._outputs is not None
+        done = super().on_activate(state)
+        self._monitor = StreamMonitor("image", self._limits())
+        self._active = True
+        self._tell_classes()
+        self.get_logger().info(f"active: {self._source()} -> {self._outputs.topic}")
+        self._heed_demand()
+        return done
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Leave the images; one that is being looked at is finished, but not published."""
+        self._leave()
+        return super().on_deactivate(state)
+
+    def on_cleanup(self, _: LifecycleState) -> TransitionCallbackReturn:
+        """Give everything back that configuring took."""
+        self._release()
+        return TransitionCallbackReturn.SUCCESS
+
+    def on_shutdown(self, _: LifecycleState) -> TransitionCallbackReturn:
+        """Leave the images and give everything back, from whichever state."""
+        self._release()
+        return TransitionCallbackReturn.SUCCESS
+
+    def on_error(self, _: LifecycleState) -> TransitionCallbackReturn:
+        """After an unexpected error: back to unconfigured, so that it can be tried again."""
+        self._release()
+        return TransitionCallbackReturn.SUCCESS
+
+    def close(self) -> None:
+        """Stop working; an image under way is waited for, but not for long."""
+        self._leave()
+        if self._worker is not None:
+            self._worker.stop(STOP_TIMEOUT_S)
+
+    def wants_frames(self) -> bool:
+        """Whether anybody waits for detections; from any thread."""
+        outputs = self._outputs
+        if not self._active or outputs is None:
+            return False
+        return not self._settings["lazy"] or outputs.wanted()
+
+    def take_frame(self, image: NDArray[np.uint8], header: Header) -> None:
+        """Look at an image that another node of this process has made; from any thread.
+
+        Args:
+            image: H W 3, RGB; not changed.
+            header: Of what is published.
+        """
+        stamp_ns = header.stamp.sec * 10**9 + header.stamp.nanosec
+        form = "{1}x{0}".format(*image.shape)
+        for event in self._monitor.note(stamp_ns, form, digest=0):
+            self._take_event(event)
+        self._put(lambda: image, header)
+
+    def _prepare(self) -> None:
+        vision = load_vision_messages()
+        if not self._composed:  # there, the fusion node shows what the library logs
+            forward_library_log(self.get_logger())
+        detector = self._load(self._settings, self.get_logger())
+        self._mend_settings(detector)
+        from amg_fuse_ros.ros.detection_frames import DetectionMaker
+        from amg_fuse_ros.ros.detector_outputs import DetectionOutputs
+
+        transport = str(self._settings["transport.output"])
+        reliability = reliability_of(self._settings, "output")
+        outputs = self._outputs = DetectionOutputs(self, vision, transport, reliability)
+
+        def make_maker(detector: "Detector") -> DetectionMaker:
+            return DetectionMaker(
+                detector,
+                outputs,
+                self._statistics,
+                self._settings,
+                lambda: self.get_clock().now().nanoseconds,
+            )
+
+        self._maker = make_maker(detector)
+        loading = threading.Event()
+
+        def after_hang() -> "Callable[[DetectionJob], Callable[[], None] | None]":
+            former = self._maker
+            loading.set()
+            try:
+                maker = make_maker(self._load(self._settings, self.get_logger()))
+            finally:
+                loading.clear()
+            if self._maker is not former:
+                raise RuntimeError("the node was cleaned up while the network was loaded anew")
+            self._maker = maker
+            return self._look
+
+        self._worker = LatestWorker(
+            self._look,
+            self._health.note_failure,
+            "detection",
+            hang_timeout_s=float(self._settings["hang_timeout_s"]),
+            on_hang=self._health.note_hang,
+            renew=after_hang,
+            excused=loading.is_set,
+        )
+
+    def _mend_settings(self, detector: "Detector") -> None:
+        """Leave out what the network does not offer: a typing error must not blind a vehicle."""
+        for _ in ("classes", "tracking"):  # at most both
+            instead: tuple[str, SettingValue]
+            try:
+                detector.check_settings(detection_settings(self._settings))
+                return
+            except ValueError as error:
+                reason, instead = str(error), ("classes", "")
+            except ModuleNotFoundError as error:
+                reason, instead = str(error), ("tracking", False)
+            self._settings.update([instead])
+            self._health.mended = f"{reason}; {instead[0]} is taken as {instead[1]!r}"
+            self.get_logger().error(self._health.mended)
+
+    def _forget(self) -> None:
+        """Start the books anew."""
+        self._told: dict[Event, float] = {}
+        self._statistics = Statistics()
+        self._health = DetectorHealth(self._settings, self._statistics)
+        self._faults = FaultBook(self._tell, float(self._settings["log_period_s"]))
+        self._monitor = StreamMonitor("image", self._limits())
+
+    def _limits(self) -> Limits:
+        return Limits(float(self._settings["faults.missing_after_s"]), frozen_s=0.0)
+
+    def _source(self) -> str:
+        if self._composed:
+            return "the fused images of this process"
+        return str(self.resolve_topic_name("fused/image"))
+
+    def _heed_demand(self) -> None:
+        """Subscribe to the images if and only if somebody waits for detections."""
+        if self._composed:
+            return
+        wanted = self.wants_frames()
+        if wanted and self._camera is None:
+            self._monitor = StreamMonitor("image", self._limits())
+            self._camera = Camera(
+                self,
+                "image",
+                str(self._settings["transport.image"]),
+                reliability_of(self._settings, "input"),
+                self._monitor,
+                self._take,
+                self._take_event,
+                topic="fused/image",
+            )
+        elif not wanted and self._camera is not None:
+            self._leave_camera()
+
+    def _leave_camera(self) -> None:
+        if self._camera is not None:
+            self._camera.close()
+            self._camera = None
+        if self._worker is not None:
+            self._worker.clear()
+        if self._maker is not None:
+            self._maker.forget_tracks()
+
+    def _leave(self) -> None:
+        self._active = False
+        self._leave_camera()
+        self._faults.forget()
+
+    def _release(self) -> None:
+        self._leave()
+        if self._worker is not None:
+            self._worker.stop(STOP_TIMEOUT_S)
+            self._worker = None
+        if self._outputs is not None:
+            self._outputs.close()
+            self._outputs = None
+        self._maker = None
+
+    def _apply(self, changes: Settings) -> None:
+        """Put live settings into effect; the table has accepted each of them."""
+        settings = {**self._settings, **changes}
+        if self._maker is not None:
+            try:
+                self._maker.detector.check_settings(detection_settings(settings))
+            except ModuleNotFoundError as error:
+                raise ValueError(str(error)) from error
+            self._health.mended = ""
+        self._settings.update(changes)  # the maker heeds its own before the next image
+        self._faults.quiet_s = float(settings["log_period_s"])
+        self._monitor.limits = self._limits()
+        if self._worker is not None:
+            self._worker.hang_timeout_s = float(settings["hang_timeout_s"])
+        if "confidence" in changes and self._active:
+            self._tell_classes()
+
+    def _tell_classes(self) -> None:
+        if self._outputs is not None and self._maker is not None:
+            names = self._maker.detector.names
+            confidence = float(self._settings["confidence"])
+            self._outputs.publish_classes(model_path(self._settings).stem, names, confidence)
+
+    def _take(self, message: ImageLike) -> None:
+        if self._camera is not None:
+            self._put(partial(self._camera.read, message), message.header)
+
+    def _put(self, read: Callable[[], NDArray[np.uint8]], header: Header) -> None:
+        from amg_fuse_ros.ros.detection_frames import DetectionJob
+
+        worker = self._worker
+        if worker is None or not self._active:
+            return
+        self._statistics.count("images")
+        if worker.put(DetectionJob(read, header, monotonic())):
+            self._statistics.count("dropped")
+
+    def _look(self, job: "DetectionJob") -> Callable[[], None] | None:
+        maker = self._maker
+        publish = maker(job) if maker is not None else None
+        return publish if self._active and maker is self._maker else None
+
+    def _take_event(self, event: Event) -> None:
+        self._statistics.count(event.value)
+        if event in TRACKS_END and self._maker is not None:
+            self._maker.forget_tracks()
+        last, now = self._told.get(event), monotonic()
+        if last is None or now - last >= float(self._settings["log_period_s"]):
+            self._told[event] = now
+            self.get_logger().warning(f"{self._source()}: {event.value}")
+
+    def _watch(self) -> None:
+        if self._active:
+            self._heed_demand()
+            stalled = self._worker is not None and self._worker.stalled
+            self._faults.update(self._health.faults(self._camera, stalled=stalled))
+
+    def _tell(self, severity: Severity, text: str) -> None:
+        # A line for each: rclpy ties a severity to the line that first logged with it.
+        if severity is Severity.ERROR:
+            self.get_logger().error(text)
+        elif severity is Severity.WARN:
+            self.get_logger().warning(text)
+        else:
+            self.get_logger().info(text)
+
+    def _publish_diagnostics(self) -> None:
+        maker = self._maker
+        if maker is None:
+            level, message = Severity.WARN, state_of(self)
+            if self._problem:
+                level, message = Severity.ERROR, self._problem
+            self._send_diagnostics(level, message, {"state": state_of(self)})
+            return
+        values = {
+            "state": "active" if self._active else "inactive",
+            "model": model_path(self._settings).name,
+            "device": maker.detector.device,
+            "classes": len(maker.detector.names),
+            "images from": self._source(),
+            **detector_statistics(self._statistics),
+            **{f"fault: {fault.key}": fault.text for fault in self._faults.current.values()},
+        }
+        level, message = Severity.OK, "detecting" if self._active else "inactive"
+        if self._active and self._faults.worst is not None:
+            level, message = self._faults.worst.severity, self._faults.worst.text
+            others = len(self._faults.current) - 1
+            message += f" (and {others} more)" if others else ""
+        elif self._active and not self.wants_frames():
+            message = "nobody subscribes"
+        self._send_diagnostics(level, message, values)
+
+    def _send_diagnostics(
+        self, level: Severity, message: str, values: Mapping[str, object]
+    ) -> None:
+        self._diagnostics_publisher.publish(
+            make_diagnostics(
+                stamp=self.get_clock().now().to_msg(),
+                node_name=self.get_fully_qualified_name(),
+                level=LEVELS[level],
+                message=message,
+                values=values,
+                part="detection",
+            )
+        )
