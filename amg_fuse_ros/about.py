@@ -5,21 +5,22 @@ from collections.abc import Iterator
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
+from pathlib import Path
 
 import torch
 
 import amg_fuse_ros
 from amg_fuse_ros.engine import ENGINES, UNTRIED, EngineUnavailableError, create_engine
 from amg_fuse_ros.engine.choice import choices
-from amg_fuse_ros.network import AMGFuse, load_weights, read_card
-from amg_fuse_ros.weights import shipped_weights
+from amg_fuse_ros.network import load_weights, make_network, read_card
+from amg_fuse_ros.weights import find_weights
 
 
 def describe(weights: str | None = None, device: str = "auto") -> Iterator[str]:
     """Lines for people: versions, devices, engines, ROS parts, weights, what auto takes.
 
     Args:
-        weights: File to tell about, the shipped tiny weights by default.
+        weights: File to tell about, by default the shipped one that is taken here.
         device: Where engines shall run.
 
     Raises:
@@ -35,12 +36,11 @@ def describe(weights: str | None = None, device: str = "auto") -> Iterator[str]:
     yield f"message_filters: {_is_there('message_filters', 'the own synchronizer pairs')}"
     for name in ENGINES:
         yield f"engine {name}: {_try_engine(name, device)}"
-    yield from _describe_weights(weights)
-    yield from _describe_choice(weights, device)
+    yield from _describe_weights(find_weights(weights, device=device))
+    yield from _describe_choice(find_weights(weights, device=device), device)
 
 
-def _describe_weights(weights: str | None) -> Iterator[str]:
-    path = weights or shipped_weights()
+def _describe_weights(path: Path) -> Iterator[str]:
     network = load_weights(path)
     parameters = sum(p.numel() for p in network.parameters())
     yield f"weights {path}: size {network.size.name}, {parameters:,} parameters"
@@ -49,9 +49,9 @@ def _describe_weights(weights: str | None) -> Iterator[str]:
             yield f"  {key}: {value}"
 
 
-def _describe_choice(weights: str | None, device: str) -> Iterator[str]:
-    network = load_weights(weights or shipped_weights())
-    where = create_engine(AMGFuse.from_size("tiny"), "eager", device).device
+def _describe_choice(path: Path, device: str) -> Iterator[str]:
+    network = load_weights(path)
+    where = create_engine(make_network("nano"), "eager", device).device
     found = choices(network, where)
     for (height, width), choice in sorted(found.items()):
         yield f"auto at {width}x{height}: {choice.engine} {choice.precision}; {choice.why}"
@@ -62,7 +62,7 @@ def _describe_choice(weights: str | None, device: str) -> Iterator[str]:
 def _try_engine(name: str, device: str) -> str:
     untried = f", {UNTRIED[name]}" if name in UNTRIED else ""
     try:
-        engine = create_engine(AMGFuse.from_size("tiny"), name, device)
+        engine = create_engine(make_network("nano"), name, device)
     except EngineUnavailableError as error:
         return f"not here: {error}{untried}"
     return f"{engine.precision} on {engine.device}{untried}"

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from amg_fuse_ros.calibration_file import load_calibration
 from amg_fuse_ros.engine import Engine, EngineError, create_engine
+from amg_fuse_ros.engine.auto import AutoEngine
 from amg_fuse_ros.engine.fallback import FallbackEngine, Link, OnFallback, fallback_links
 from amg_fuse_ros.engine.shared import POOL, SharedEngine
 from amg_fuse_ros.engine.static import StaticEngine
@@ -27,7 +28,7 @@ from amg_fuse_ros.imaging.local_mask import local_mask
 from amg_fuse_ros.imaging.registration import Calibration, Registrar
 from amg_fuse_ros.imaging.thermal import GainSettings, ThermalGain, to_unit_range
 from amg_fuse_ros.network import fusion_mask, load_weights
-from amg_fuse_ros.weights import shipped_weights
+from amg_fuse_ros.weights import find_weights
 
 MASK_FORMS = ("local", "paper")
 MIN_SCALE = 0.05
@@ -82,7 +83,7 @@ class Fuser:
         Raises:
             ValueError: If ``scale`` or ``mask_form`` is none of these.
         """
-        self.engine = engine or create_engine(load_weights(shipped_weights()))
+        self.engine = engine or create_engine(load_weights(find_weights()))
         self.scale = scale
         self.mask_form = mask_form
         self.steady = steady
@@ -115,7 +116,8 @@ class Fuser:
 
         Args:
             weights: Weights file; ``None`` or ``""`` takes the shipped weights of ``size``.
-            size: ``"tiny"`` or ``"full"``; ``"auto"`` takes what the file holds (shipped: tiny).
+            size: ``"nano"``, ``"tiny"`` or ``"full"``; ``"auto"`` takes what the file holds, and
+                without one what :func:`amg_fuse_ros.weights.automatic_size` finds.
             engine: See :func:`amg_fuse_ros.engine.create_engine`, as ``device``, ``precision``.
             device: Where to compute.
             precision: In which floating type.
@@ -137,7 +139,7 @@ class Fuser:
             EngineUnavailableError: If the engine cannot run here.
         """
         wanted = None if size == "auto" else size
-        load = partial(load_weights, weights or shipped_weights(wanted or "tiny"), size=wanted)
+        load = partial(load_weights, find_weights(weights, size, device), size=wanted)
         make = POOL.take if shared else create_engine
         chain = partial(FallbackEngine, load, on_fallback=on_fallback, make=make)
         fuser = cls(
@@ -150,6 +152,11 @@ class Fuser:
         )
         fuser._chain, fuser._on_fallback = chain, on_fallback
         return fuser
+
+    @property
+    def size(self) -> str:
+        """Of the network: ``"nano"``, ``"tiny"`` or ``"full"``; empty with a bare engine."""
+        return self.engine.size if isinstance(self.engine, FallbackEngine) else ""
 
     @property
     def fallback_reason(self) -> str:
@@ -246,7 +253,7 @@ class Fuser:
         engine: Engine | None = self.engine
         while isinstance(engine, FallbackEngine | SharedEngine):
             engine = engine.running
-        if isinstance(engine, StaticEngine):
+        if isinstance(engine, StaticEngine) or (isinstance(engine, AutoEngine) and engine.builds):
             return
         self.fuse(np.zeros((64, 64), np.uint8), np.zeros((64, 64, 3), np.uint8))
 

@@ -27,8 +27,9 @@ TABLE: tuple[Setting, ...] = (
     Setting(
         "network.size",
         "auto",
-        "Size of the network; auto takes the size of the weights file (shipped: tiny).",
-        choices=("auto", "tiny", "full"),
+        "Size of the network; auto: that of the weights file, and where none is named tiny with a "
+        "GPU, nano without.",
+        choices=("auto", "nano", "tiny", "full"),
     ),
     Setting(
         "network.scale",

@@ -13,7 +13,7 @@ from amg_fuse_ros.engine.choice import Measurement
 from amg_fuse_ros.engine.fidelity import psnr_db, shortfall
 from amg_fuse_ros.engine.static import padded
 from amg_fuse_ros.fusion import Fuser
-from amg_fuse_ros.network import AMGFuse
+from amg_fuse_ros.network import FusionNetwork
 
 PRECISIONS = ("fp32", "bf16", "fp16")
 Pair = tuple[NDArray[Any], NDArray[Any]]
@@ -46,7 +46,7 @@ class Verdict:
         )
 
 
-def available(network: AMGFuse, device: str = "auto") -> list[tuple[str, str]]:
+def available(network: FusionNetwork, device: str = "auto") -> list[tuple[str, str]]:
     """Engine and precision of all that can run here, eager fp32 first.
 
     ``compile`` is left out on the CPU: there it takes minutes to build and is slower than eager.
@@ -65,7 +65,7 @@ def available(network: AMGFuse, device: str = "auto") -> list[tuple[str, str]]:
 
 
 def verify(
-    load: Callable[[], AMGFuse],
+    load: Callable[[], FusionNetwork],
     pairs: Sequence[Pair],
     kinds: Sequence[tuple[str, str]],
     *,

@@ -92,7 +92,10 @@ def make_network(config: TrainingConfig, initial_weights: Path | None = None) ->
     if initial_weights is None:
         network = AMGFuse.from_size(config.size)
     else:
-        network = load_weights(initial_weights, size=config.size)
+        loaded = load_weights(initial_weights, size=config.size)
+        if not isinstance(loaded, AMGFuse):
+            raise ValueError(f"{initial_weights}: nano is trained by training.nano.fit")
+        network = loaded
     replace_cross_attention(network, config.cross_attention)
     accelerate(network)
     return network.train().to(memory_format=torch.channels_last)

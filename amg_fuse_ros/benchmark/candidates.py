@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from amg_fuse_ros.engine import ENGINES
-from amg_fuse_ros.network import AMGFuse
+from amg_fuse_ros.network import make_network
 from amg_fuse_ros.resolution import Resolution
 from amg_fuse_ros.verification import available
 
@@ -53,7 +53,7 @@ def parse_candidates(text: str, device: str = "auto") -> list[Candidate]:
         ValueError: If an engine or precision is unknown.
     """
     if text.strip() == "all":
-        network = AMGFuse.from_size("tiny")
+        network = make_network("nano")
         return [Candidate(*kind) for kind in available(network, device)]
     found = []
     for item in text.split(","):

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from amg_fuse_ros.engine.base import FloatImage
-from amg_fuse_ros.network import AMGFuse
+from amg_fuse_ros.network import FusionNetwork
 from amg_fuse_ros.network.plain import use_plain_formulation
 
 
@@ -14,7 +14,7 @@ class PlainEngine:
     name = "plain"
     precision = "fp32"
 
-    def __init__(self, network: AMGFuse, device: str = "auto") -> None:
+    def __init__(self, network: FusionNetwork, device: str = "auto") -> None:
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
         self.device = device

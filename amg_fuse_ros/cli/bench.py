@@ -19,7 +19,7 @@ def bench(
         str, typer.Option(help="all, or a list as eager,eager:bf16; fp32 where none is said.")
     ] = "all",
     resolution: Annotated[str, typer.Option(help="WxH of the RGB frame, or a list.")] = "640x480",
-    size: Annotated[str, typer.Option(help="tiny or full.")] = "tiny",
+    size: Annotated[str, typer.Option(help="nano, tiny or full.")] = "tiny",
     weights: Weights = "",
     device: Device = "auto",
     against: Annotated[str, typer.Option(help="plain, the published formulation, or none.")] = (

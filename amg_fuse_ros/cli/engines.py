@@ -29,10 +29,10 @@ def build_engine(
     from amg_fuse_ros.network import load_weights
     from amg_fuse_ros.resolution import Resolution
     from amg_fuse_ros.scenes import sample_pairs
-    from amg_fuse_ros.weights import shipped_weights
+    from amg_fuse_ros.weights import find_weights
 
     wanted = None if size == "auto" else size
-    path = weights or shipped_weights(wanted or "tiny")
+    path = find_weights(weights, size, device)
     network = load_weights(path, size=wanted)
     if engine == "auto":
         kinds = verification.available(network, device)
@@ -70,10 +70,10 @@ def export(
     from amg_fuse_ros.engine.onnx_file import OPSET, write_onnx
     from amg_fuse_ros.network import load_weights
     from amg_fuse_ros.resolution import Resolution
-    from amg_fuse_ros.weights import shipped_weights
+    from amg_fuse_ros.weights import find_weights
 
     wanted = None if size == "auto" else size
-    network = load_weights(weights or shipped_weights(wanted or "tiny"), size=wanted)
+    network = load_weights(find_weights(weights, size), size=wanted)
     width, height = Resolution.parse(resolution)
     write_onnx(network, onnx, height, width)
     typer.echo(f"{onnx}: opset {OPSET}, {width}x{height}, {onnx.stat().st_size / 1e6:.0f} MB")

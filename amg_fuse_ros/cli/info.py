@@ -36,9 +36,9 @@ def info(
     from amg_fuse_ros import verification
     from amg_fuse_ros.engine import choice, create_engine
     from amg_fuse_ros.network import load_weights
-    from amg_fuse_ros.weights import shipped_weights
+    from amg_fuse_ros.weights import find_weights
 
-    path = weights or shipped_weights()
+    path = find_weights(weights, device=device)
     pairs = _pairs(thermal, rgb, resolution)
     verdicts = verification.verify(
         lambda: load_weights(path),

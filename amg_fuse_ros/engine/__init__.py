@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from amg_fuse_ros.engine.base import Engine, EngineError, EngineUnavailableError
 
 if TYPE_CHECKING:
-    from amg_fuse_ros.network import AMGFuse
+    from amg_fuse_ros.network import FusionNetwork
 
 ENGINES: Mapping[str, str] = {
     "eager": "EagerEngine",
@@ -30,14 +30,15 @@ UNTRIED: Mapping[str, str] = {
 
 
 def create_engine(
-    network: "AMGFuse", name: str = "auto", device: str = "auto", precision: str = "auto"
+    network: "FusionNetwork", name: str = "auto", device: str = "auto", precision: str = "auto"
 ) -> Engine:
     """Make the engine that will run ``network``.
 
     Args:
         network: In evaluation mode; the engine may change its device, type and layout.
-        name: A key of ``ENGINES``, or ``"auto"``: eager, and in resolutions for which
-            ``amg-fuse build-engine`` found another engine faster, that one.
+        name: A key of ``ENGINES``, or ``"auto"``: eager, for nano on a CPU OpenVINO where it is
+            installed, and in resolutions for which ``amg-fuse build-engine`` found another engine
+            faster, that one.
         device: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"cuda:N"``.
         precision: ``"auto"``, ``"fp32"``, ``"bf16"``, ``"fp16"`` or ``"fp64"``.
 
@@ -49,23 +50,26 @@ def create_engine(
         return _engine_class(name)(network, device, precision)
     from amg_fuse_ros.engine import choice
 
-    untouched = copy.deepcopy(network) if choice.anything_remembered() else None
+    size = network.size.name
+    others = choice.anything_remembered() or choice.usual(size, "cpu", precision) is not None
+    untouched = copy.deepcopy(network) if others else None
     eager = _engine_class("eager")(network, device, precision)
     if untouched is None or precision == "fp64":
         return eager
+    usual = choice.usual(size, eager.device, precision)
     choices = {
-        size: found
-        for size, found in choice.choices(untouched, eager.device, precision).items()
-        if (found.engine, found.precision) != (eager.name, eager.precision)
+        resolution: found
+        for resolution, found in choice.choices(untouched, eager.device, precision).items()
+        if usual is not None or (found.engine, found.precision) != (eager.name, eager.precision)
     }
-    if not choices:
+    if not (choices or usual):
         return eager
     from amg_fuse_ros.engine.auto import AutoEngine
 
-    def make(network: "AMGFuse", name: str, precision: str) -> Engine:
+    def make(network: "FusionNetwork", name: str, precision: str) -> Engine:
         return _engine_class(name)(network, device, precision)
 
-    return AutoEngine(eager, untouched, choices, make)
+    return AutoEngine(eager, untouched, choices, make, usual)
 
 
 def _engine_class(name: str) -> "type[Engine]":

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from amg_fuse_ros.network import AMGFuse
+    from amg_fuse_ros.network import FusionNetwork
 
 FloatImage = NDArray[np.float32]
 
@@ -22,7 +22,7 @@ class EngineUnavailableError(EngineError):
 class Engine(Protocol):
     """Runs the fusion network on one pair at a time."""
 
-    def __init__(self, network: "AMGFuse", device: str, precision: str) -> None:
+    def __init__(self, network: "FusionNetwork", device: str, precision: str) -> None:
         """Get ready to run ``network``; see :func:`amg_fuse_ros.engine.create_engine`."""
 
     @property

@@ -18,7 +18,7 @@ from amg_fuse_ros.engine.static import (
     check_precision,
     example,
 )
-from amg_fuse_ros.network import AMGFuse
+from amg_fuse_ros.network import FusionNetwork
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -28,7 +28,9 @@ class CompileEngine(StaticEngine):
 
     name = "compile"
 
-    def __init__(self, network: AMGFuse, device: str = "auto", precision: str = "auto") -> None:
+    def __init__(
+        self, network: FusionNetwork, device: str = "auto", precision: str = "auto"
+    ) -> None:
         """Move the network to the device; it is compiled when a resolution first comes.
 
         Raises:

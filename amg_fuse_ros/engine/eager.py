@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from amg_fuse_ros.engine.base import EngineUnavailableError, FloatImage
-from amg_fuse_ros.network import AMGFuse
+from amg_fuse_ros.network import AMGFuse, FusionNetwork
 from amg_fuse_ros.network.inference import is_available
 
 logger = logging.getLogger(__name__)
@@ -21,15 +21,17 @@ _AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 class EagerEngine:
     """Runs the network step by step.
 
-    On the CPU fp32 and fp64 run in the formulation that is made for it, where numba is installed;
-    everything else runs the readable modules in torch. bf16 and fp16 mean mixed precision:
-    convolutions and products in the short type, sums and exponentials in float32. fp64 is for
-    verification.
+    On the CPU fp32 and fp64 run the paper's sizes in the formulation that is made for it, where
+    numba is installed; everything else runs the readable modules in torch. bf16 and fp16 mean
+    mixed precision: convolutions and products in the short type, sums and exponentials in
+    float32. fp64 is for verification.
     """
 
     name = "eager"
 
-    def __init__(self, network: AMGFuse, device: str = "auto", precision: str = "auto") -> None:
+    def __init__(
+        self, network: FusionNetwork, device: str = "auto", precision: str = "auto"
+    ) -> None:
         """Move the network to the device.
 
         Raises:
@@ -44,7 +46,12 @@ class EagerEngine:
         self._network.to(memory_format=torch.channels_last)
         self._dtype = dtype
         self._fuse = self._network.fuse
-        if self._device.type == "cpu" and self.precision not in _AUTOCAST and is_available():
+        if (
+            isinstance(self._network, AMGFuse)
+            and self._device.type == "cpu"
+            and self.precision not in _AUTOCAST
+            and is_available()
+        ):
             from amg_fuse_ros.network.inference.compile import are_kernels_compiled
             from amg_fuse_ros.network.inference.fast_network import FastNetwork
 

@@ -19,12 +19,12 @@ from amg_fuse_ros.engine import (
 from amg_fuse_ros.engine.base import FloatImage
 from amg_fuse_ros.engine.fidelity import shortfall
 from amg_fuse_ros.engine.progress import LOGGER
-from amg_fuse_ros.network import AMGFuse
+from amg_fuse_ros.network import FusionNetwork
 
 OnFallback = Callable[[str, str, str], None]
 """Told what ran, what runs now, and why."""
 
-Make = Callable[[AMGFuse, str, str, str], Engine]
+Make = Callable[[FusionNetwork, str, str, str], Engine]
 """Makes an engine from network, name, device and precision, as ``create_engine`` does."""
 
 
@@ -44,7 +44,7 @@ LAST_RESORT = Link("eager", "cpu", "fp32")
 """Needs nothing but memory; as good as any on the CPU."""
 
 
-def fallback_links(text: str, first: Link, load: Callable[[], AMGFuse]) -> list[Link]:
+def fallback_links(text: str, first: Link, load: Callable[[], FusionNetwork]) -> list[Link]:
     """The chain that an option names, the first engine in front.
 
     Args:
@@ -77,7 +77,7 @@ def _parse(text: str, first: Link) -> Link:
     return Link(name, device if colon else first.device, first.precision)
 
 
-def _measured(network: AMGFuse, first: Link) -> list[Link]:
+def _measured(network: FusionNetwork, first: Link) -> list[Link]:
     device = first.device
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -96,7 +96,7 @@ class FallbackEngine:
 
     def __init__(
         self,
-        load: Callable[[], AMGFuse],
+        load: Callable[[], FusionNetwork],
         links: Sequence[Link],
         on_fallback: OnFallback | None = None,
         make: Make = create_engine,
@@ -119,6 +119,7 @@ class FallbackEngine:
         if not links:
             raise ValueError("expected at least one engine, found none")
         self._load, self._make, self._on_fallback = load, make, on_fallback
+        self._size = ""
         self._links = list(links)
         self._reason = reason
         self._given_up = False
@@ -162,6 +163,11 @@ class FallbackEngine:
     def name(self) -> str:
         """Of the engine that runs now."""
         return self.now.name
+
+    @property
+    def size(self) -> str:
+        """Of the network that the chain runs: ``"nano"``, ``"tiny"`` or ``"full"``."""
+        return self._size
 
     @property
     def device(self) -> str:
@@ -255,7 +261,9 @@ class FallbackEngine:
             self._on_fallback(failed, str(self.now), problem)
 
     def _make_exactly(self, link: Link) -> Engine:
-        return self._make(self._load(), link.name, link.device, link.precision)
+        network = self._load()
+        self._size = network.size.name
+        return self._make(network, link.name, link.device, link.precision)
 
     def _make_somehow(self, link: Link) -> Engine:
         """As the link says, or if it cannot be so: in another precision, on the CPU."""

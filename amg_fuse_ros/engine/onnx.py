@@ -19,7 +19,7 @@ from amg_fuse_ros.engine.static import (
     installed,
     require,
 )
-from amg_fuse_ros.network import AMGFuse
+from amg_fuse_ros.network import FusionNetwork
 
 FILE = "network.onnx"
 
@@ -29,7 +29,9 @@ class OnnxEngine(StaticEngine):
 
     name = "onnx"
 
-    def __init__(self, network: AMGFuse, device: str = "auto", precision: str = "auto") -> None:
+    def __init__(
+        self, network: FusionNetwork, device: str = "auto", precision: str = "auto"
+    ) -> None:
         """Check that everything is there; files are exported when a resolution first comes.
 
         On the CPU and by the CUDA provider it runs in fp32, by the TensorRT provider in fp16.

@@ -15,14 +15,14 @@ import torch
 
 from amg_fuse_ros.engine.progress import told
 from amg_fuse_ros.engine.static import FusedImage, example, require
-from amg_fuse_ros.network import AMGFuse
+from amg_fuse_ros.network import FusionNetwork
 
 OPSET = 18
 INPUTS = ("visible", "thermal")
 OUTPUT = "fused"
 
 
-def write_onnx(network: AMGFuse, path: str | Path, height: int, width: int) -> None:
+def write_onnx(network: FusionNetwork, path: str | Path, height: int, width: int) -> None:
     """Write a checked file: ``visible`` 1 3 H W and ``thermal`` 1 1 H W to ``fused`` 1 3 H W.
 
     All are float32 in [0, 1].
@@ -57,7 +57,7 @@ def write_onnx(network: AMGFuse, path: str | Path, height: int, width: int) -> N
         partial.unlink(missing_ok=True)
 
 
-def _export(network: AMGFuse, height: int, width: int) -> Any:
+def _export(network: FusionNetwork, height: int, width: int) -> Any:
     import onnx_ir
     from onnxscript import optimizer
 

@@ -18,7 +18,7 @@ from amg_fuse_ros.engine.static import (
     installed,
     require,
 )
-from amg_fuse_ros.network import AMGFuse
+from amg_fuse_ros.network import FusionNetwork
 
 FILE = "network.onnx"
 
@@ -27,8 +27,11 @@ class OpenVinoEngine(StaticEngine):
     """Runs an exported file, one for each resolution; the files are kept on disk."""
 
     name = "openvino"
+    needs = ("openvino", "onnx", "onnxscript")
 
-    def __init__(self, network: AMGFuse, device: str = "auto", precision: str = "auto") -> None:
+    def __init__(
+        self, network: FusionNetwork, device: str = "auto", precision: str = "auto"
+    ) -> None:
         """Check that everything is there; files are exported when a resolution first comes.
 
         Raises:
@@ -36,7 +39,7 @@ class OpenVinoEngine(StaticEngine):
             EngineUnavailableError: If something is missing; the message says what to install.
         """
         check_cpu("openvino", device)
-        require("openvino", "openvino", "openvino", "onnx", "onnxscript")
+        require("openvino", "openvino", *self.needs)
         self.precision = check_precision("openvino", precision, "cpu", ("fp32", "bf16"))
         super().__init__(network.to("cpu", torch.float32))
 

@@ -6,7 +6,7 @@ from collections import deque
 from typing import NamedTuple
 
 from amg_fuse_ros.engine.base import Engine, EngineError, FloatImage
-from amg_fuse_ros.network import AMGFuse
+from amg_fuse_ros.network import FusionNetwork
 from amg_fuse_ros.network.checkpoint import fingerprint
 
 
@@ -171,7 +171,11 @@ class EnginePool:
         self._making: dict[Request, threading.Lock] = {}
 
     def take(
-        self, network: AMGFuse, name: str = "auto", device: str = "auto", precision: str = "auto"
+        self,
+        network: FusionNetwork,
+        name: str = "auto",
+        device: str = "auto",
+        precision: str = "auto",
     ) -> SharedEngine:
         """Hold the engine for this network, made now if nobody has it.
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 import amg_fuse_ros
 from amg_fuse_ros.engine.base import EngineUnavailableError, FloatImage
 from amg_fuse_ros.engine.cache import Key
-from amg_fuse_ros.network import AMGFuse
+from amg_fuse_ros.network import FusionNetwork
 from amg_fuse_ros.network.amg_fuse import SIZE_MULTIPLE
 from amg_fuse_ros.network.blocks import reflect_to_multiple
 from amg_fuse_ros.network.checkpoint import fingerprint
@@ -27,7 +27,7 @@ Run = Callable[[Tensor, Tensor], Tensor]
 class FusedImage(nn.Module):
     """The network as one function for exporters: both images in, the clamped fused image out."""
 
-    def __init__(self, network: AMGFuse) -> None:
+    def __init__(self, network: FusionNetwork) -> None:
         super().__init__()
         self.network = network
 
@@ -55,7 +55,7 @@ class StaticEngine:
     precision = "fp32"
     device = "cpu"
 
-    def __init__(self, network: AMGFuse) -> None:
+    def __init__(self, network: FusionNetwork) -> None:
         self._network = network.eval().requires_grad_(False)
         self._built: OrderedDict[tuple[int, int], Run] = OrderedDict()
         self._weights = ""

@@ -27,7 +27,7 @@ from amg_fuse_ros.engine.static import (
     installed,
     require,
 )
-from amg_fuse_ros.network import AMGFuse
+from amg_fuse_ros.network import FusionNetwork
 
 FILE = "network.ep"
 
@@ -40,7 +40,9 @@ class TensorRTEngine(StaticEngine):
 
     name = "tensorrt"
 
-    def __init__(self, network: AMGFuse, device: str = "auto", precision: str = "auto") -> None:
+    def __init__(
+        self, network: FusionNetwork, device: str = "auto", precision: str = "auto"
+    ) -> None:
         """Check that everything is there.
 
         Raises:
@@ -205,7 +207,7 @@ def check(found: Any, expected: Tensor, precision: str) -> None:
         )
 
 
-def estimate(network: AMGFuse, precision: str) -> str:
+def estimate(network: FusionNetwork, precision: str) -> str:
     """How large a build will be and how long it takes, roughly, for people."""
     convolutions = sum(isinstance(m, torch.nn.Conv2d) for m in network.modules())
     weights = sum(p.numel() for p in network.parameters()) * (2 if precision == "fp16" else 4)

@@ -6,7 +6,6 @@ blocks (RSB); after each level a mask-guided module (MFEM) lets the three exchan
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from torch import Tensor, cat, nn
@@ -20,21 +19,10 @@ from amg_fuse_ros.network.blocks import (
     residual_stream_block,
 )
 from amg_fuse_ros.network.cross_attention import MaskedCrossAttention
+from amg_fuse_ros.network.fusion_network import FusionNetwork, NetworkSize, check_pair
 from amg_fuse_ros.network.histogram_block import HistogramBlock
 from amg_fuse_ros.network.mask import feature_mask
 from amg_fuse_ros.network.streams import Streams
-
-
-@dataclass(frozen=True)
-class NetworkSize:
-    """What tells one size of the network from another; four values are levels 1, 2, 3, latent."""
-
-    name: str
-    dim: int
-    blocks: tuple[int, int, int, int]
-    refinement_blocks: int
-    heads: tuple[int, int, int, int]
-
 
 SIZES = {
     size.name: size
@@ -59,12 +47,11 @@ class FusionOutput(NamedTuple):
     """f_ir, what it takes for the thermal camera's share (1 - M) IR (equation 7)."""
 
 
-class AMGFuse(nn.Module):
+class AMGFuse(FusionNetwork):
     """The network of the paper, in one of its sizes; see :meth:`from_size`."""
 
     def __init__(self, size: NetworkSize) -> None:
-        super().__init__()
-        self.size = size
+        super().__init__(size)
         c, blocks, heads = size.dim, size.blocks, size.heads
 
         self.patch_embed_vi = PatchEmbed(3, c)
@@ -202,25 +189,3 @@ class AMGFuse(nn.Module):
 def _join(upsampled: Streams, skipped: Streams) -> Streams:
     """Concatenate the decoder's upsampled features with the encoder's, upsampled first."""
     return Streams(*(cat((a, b), dim=1) for a, b in zip(upsampled, skipped, strict=True)))
-
-
-def check_pair(visible: Tensor, thermal: Tensor) -> None:
-    """Refuse what is no batch of pairs.
-
-    Raises:
-        ValueError: If the shapes are not B 3 H W and B 1 H W of one size.
-    """
-    fits = (
-        visible.ndim == 4
-        and thermal.ndim == 4
-        and visible.shape[1] == 3
-        and thermal.shape[1] == 1
-        and visible.shape[0] == thermal.shape[0]
-        and visible.shape[2:] == thermal.shape[2:]
-        and min(visible.shape) > 0
-    )
-    if not fits:
-        raise ValueError(
-            "expected visible B 3 H W and thermal B 1 H W of one size, "
-            f"found {tuple(visible.shape)} and {tuple(thermal.shape)}"
-        )

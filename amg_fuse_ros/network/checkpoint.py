@@ -13,6 +13,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from amg_fuse_ros.network.amg_fuse import SIZES, AMGFuse
+from amg_fuse_ros.network.fusion_network import FusionNetwork
+from amg_fuse_ros.network.nano import NANO, Nano, channels_of
 
 WRAPPERS = ("AWF", "model")
 """Keys under which the authors' files hold the state dict; some hold it at top level."""
@@ -26,7 +28,7 @@ class WeightsError(ValueError):
     """A weights file that cannot be used: which file, what was expected, what was found."""
 
 
-def load_weights(path: str | Path, *, size: str | None = None) -> AMGFuse:
+def load_weights(path: str | Path, *, size: str | None = None) -> FusionNetwork:
     """Build the network that a weights file was made for and load the file into it.
 
     Safetensors files and PyTorch files (``.pth``, ``.pt``, ``.ckpt``) are read; the latter with
@@ -36,8 +38,8 @@ def load_weights(path: str | Path, *, size: str | None = None) -> AMGFuse:
 
     Args:
         path: The file.
-        size: Refuse a file of another size than this (``"tiny"``, ``"full"``); ``None`` takes
-            the size that the file has.
+        size: Refuse a file of another size than this (``"nano"``, ``"tiny"``, ``"full"``);
+            ``None`` takes the size that the file has.
 
     Returns:
         The network in evaluation mode, on the CPU.
@@ -52,7 +54,7 @@ def load_weights(path: str | Path, *, size: str | None = None) -> AMGFuse:
     if size is not None and size != found:
         raise WeightsError(f"{path}: expected weights of size {size!r}, found size {found!r}")
     with torch.device("meta"):
-        network = AMGFuse.from_size(found)
+        network = _network_for(state, found)
     check_keys(state, network.state_dict(), f"size {found!r}", path)
     if broken := [key for key, value in state.items() if not value.isfinite().all()]:
         raise WeightsError(f"{path}: expected finite weights, found others in {_some(broken)}")
@@ -61,7 +63,10 @@ def load_weights(path: str | Path, *, size: str | None = None) -> AMGFuse:
 
 
 def save_weights(
-    network: AMGFuse, path: str | Path, card: Mapping[str, Any], dtype: torch.dtype | None = None
+    network: FusionNetwork,
+    path: str | Path,
+    card: Mapping[str, Any],
+    dtype: torch.dtype | None = None,
 ) -> None:
     """Write a safetensors file whose metadata hold the card.
 
@@ -193,6 +198,8 @@ def _read_file(path: Path) -> Any:
 
 def _size_of(state: Mapping[str, Tensor], path: Path) -> str:
     key = "patch_embed_vi.proj.weight"
+    if "stem.weight" in state and key not in state:
+        return NANO.name
     if key not in state:
         first = ", ".join(list(state)[:3])
         raise WeightsError(
@@ -204,6 +211,16 @@ def _size_of(state: Mapping[str, Tensor], path: Path) -> str:
             return size.name
     known = {size.name: size.dim for size in SIZES.values()}
     raise WeightsError(f"{path}: expected a first layer of width {known}, found {dim}")
+
+
+def _network_for(state: Mapping[str, Tensor], size: str) -> FusionNetwork:
+    """A network of a size, a nano of the file's widths; its keys are not checked yet."""
+    if size != NANO.name:
+        return AMGFuse.from_size(size)
+    try:
+        return Nano(channels_of(state))
+    except (KeyError, IndexError, RuntimeError):
+        return Nano()  # then the keys or shapes will not fit, and that is what is told
 
 
 def fingerprint(state: Mapping[str, Tensor]) -> str:

@@ -18,11 +18,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from amg_fuse_ros.network.amg_fuse import NetworkSize, check_pair
 from amg_fuse_ros.network.blocks import reflect_to_multiple
+from amg_fuse_ros.network.fusion_network import FusionNetwork, NetworkSize, check_pair
 
-NANO = NetworkSize("nano", 16, (1, 1, 1, 1), 0, (1, 1, 1, 1))
-"""Width at half resolution; the other fields belong to the paper's sizes."""
+NANO = NetworkSize("nano", 16, (0, 0, 0, 0), 0, (0, 0, 0, 0))
 
 Channels = tuple[int, int, int, int]
 
@@ -47,10 +46,8 @@ class NanoOutput(NamedTuple):
     """Of the luminance, B 1 H W."""
 
 
-class Nano(nn.Module):
+class Nano(FusionNetwork):
     """A U-Net between half and a sixteenth of the resolution, and equation 3 at the full one."""
-
-    size = NANO
 
     def __init__(self, channels: Channels = CHANNELS) -> None:
         """Make a network that is not trained.
@@ -58,7 +55,7 @@ class Nano(nn.Module):
         Args:
             channels: Of the features at 1/2, 1/4, 1/8 and 1/16 of the resolution.
         """
-        super().__init__()
+        super().__init__(NANO)
         a, b, c, d = channels
         self.stem = _conv(16, a)
         self.down1, self.encode1 = _conv(a, b, stride=2), Residual(b)

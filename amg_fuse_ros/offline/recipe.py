@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from amg_fuse_ros.imaging.thermal import GainSettings
 from amg_fuse_ros.spread import Workers, workers_that_fit
-from amg_fuse_ros.weights import shipped_weights
+from amg_fuse_ros.weights import find_weights
 
 if TYPE_CHECKING:
     from amg_fuse_ros.fusion import Fuser
@@ -66,9 +66,7 @@ class Recipe:
         Raises:
             FileNotFoundError: If none are shipped for the size.
         """
-        if self.weights:
-            return Path(self.weights)
-        return shipped_weights("tiny" if self.size == "auto" else self.size)
+        return find_weights(self.weights, self.size, self.device)
 
     def card(self) -> dict[str, Any]:
         """What the results depend on beside their inputs, for the ``run.json`` beside them.

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def load_fuser(settings: Settings, logger: RcutilsLogger) -> "Fuser":
-    """Load weights and calibration, make the engine, try it once.
+    """Load weights, make the engine, try it once; the calibration comes with the pairs.
 
     Args:
         settings: The node's.
@@ -39,7 +39,6 @@ def load_fuser(settings: Settings, logger: RcutilsLogger) -> "Fuser":
         scale=float(s["network.scale"]),
         mask_form=str(s["mask.form"]),
         gain=gain_settings(s),
-        registration=str(s["registration"]),
         steady=True,
         fallback=str(s["engine_fallback"]),
         shared=True,  # with the nodes of other cameras in this process
@@ -47,8 +46,11 @@ def load_fuser(settings: Settings, logger: RcutilsLogger) -> "Fuser":
     fuser.warm_up()
     fuser.reset()
     engine = fuser.engine
+    chosen = s["network.size"] == "auto" and not s["network.weights"]
+    why = f" (auto, on {engine.device})" if chosen else ""
     logger.info(
-        f"network ready after {monotonic() - began:.1f} s: engine {engine.name}, "
+        f"network ready after {monotonic() - began:.1f} s: size {fuser.size}{why}, "
+        f"engine {engine.name}, "
         f"{engine.precision} on {engine.device}, scale {fuser.scale:g}; "
         f"messages by {CONVERTER}, pairs by {SYNCHRONIZER}"
     )

@@ -146,10 +146,10 @@ def _source(kind: str, value: str, size: str, where: str, base: Path) -> str:
         return value
     if kind == "weights":
         if value == SHIPPED:
-            from amg_fuse_ros.weights import shipped_weights
+            from amg_fuse_ros.weights import find_weights
 
             try:
-                return str(shipped_weights("tiny" if size == "auto" else size))
+                return str(find_weights(size=size))
             except FileNotFoundError as error:
                 raise MethodsError(f"{where}: {error}") from error
         return str(_existing_file(value, f"{where}: weights", base))
