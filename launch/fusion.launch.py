@@ -38,6 +38,11 @@ ARGUMENTS = [
         description="Calibration of the RGB camera, passed on as fused/camera_info.",
     ),
     DeclareLaunchArgument(
+        "thermal_info_topic",
+        default_value="thermal/camera_info",
+        description="Calibration of the thermal camera, with calibration.intrinsics: topics.",
+    ),
+    DeclareLaunchArgument(
         "weights", default_value="", description="Weights file (network.weights)."
     ),
     DeclareLaunchArgument(
@@ -94,6 +99,7 @@ REMAPPINGS = [
     ("thermal/image_raw", LaunchConfiguration("thermal_topic")),
     ("rgb/image_raw", LaunchConfiguration("rgb_topic")),
     ("rgb/camera_info", LaunchConfiguration("rgb_info_topic")),
+    ("thermal/camera_info", LaunchConfiguration("thermal_info_topic")),
 ]
 
 

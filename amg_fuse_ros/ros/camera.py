@@ -45,6 +45,7 @@ class Camera:
         topic: The full name of what it subscribes to.
         monitor: The health of its stream.
         mismatch: What is wrong with a publisher's QoS, in words, until an image comes; else empty.
+        frame_id: Of the newest image; ``None`` before there was one.
     """
 
     def __init__(
@@ -74,6 +75,7 @@ class Camera:
         self.name = name
         self.monitor = monitor
         self.mismatch = ""
+        self.frame_id: str | None = None
         self._node = node
         self._convert = _CONVERTERS[name, transport]
         self._on_image = on_image
@@ -137,6 +139,7 @@ class Camera:
             else f"{message.width}x{message.height} {message.encoding}"
         )
         self.mismatch = ""
+        self.frame_id = message.header.frame_id
         digest = content_digest(message.data) if self.monitor.limits.frozen_s else 0
         stamp_ns = stamp_ns_of(message)
         for event in self.monitor.note(stamp_ns, form, digest):

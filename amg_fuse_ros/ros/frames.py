@@ -1,21 +1,24 @@
 """From camera messages to a published frame: what the node's worker thread does."""
 
 from collections.abc import Callable, Mapping
+from threading import Lock
 from time import monotonic
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Header
 
 from amg_fuse_ros.fusion import FusedFrame, Fuser
+from amg_fuse_ros.imaging.registration import CalibrationError
 from amg_fuse_ros.latency_budget import LatencyBudget
 from amg_fuse_ros.monitoring import Statistics
 from amg_fuse_ros.passthrough import rgb_alone, thermal_alone
 from amg_fuse_ros.ros.camera import Camera, ImageLike, Job
 from amg_fuse_ros.ros.image_messages import ImageMessageError
 from amg_fuse_ros.ros.outputs import Outputs
+from amg_fuse_ros.ros.rig import Rig
 from amg_fuse_ros.ros.time_jumps import stamp_ns_of
 from amg_fuse_ros.setting import Settings
 from amg_fuse_ros.settings import gain_settings
@@ -23,6 +26,15 @@ from amg_fuse_ros.settings import gain_settings
 CREDIBLE_AGE_S = (-0.5, 60.0)
 """Ages outside say that the stamps are of another clock (a bag without /clock), not that it took
 so long."""
+
+
+class _Made(NamedTuple):
+    frame: FusedFrame
+    header: Header
+    kind: str
+    """``fused``, ``held`` or ``passed through``."""
+    as_rgb_sees: bool = True
+    """Whether its pixels are those of the RGB camera."""
 
 
 class FrameMaker:
@@ -42,7 +54,7 @@ class FrameMaker:
         statistics: Statistics,
         settings: Settings,
         budget: LatencyBudget,
-        camera_info: Callable[[], CameraInfo | None],
+        rig: Rig,
         now_ns: Callable[[], int],
         on_failure: Callable[[Exception], None],
     ) -> None:
@@ -55,7 +67,7 @@ class FrameMaker:
             statistics: Counts frames, keeps the durations of stages.
             settings: The node's, read anew for each frame.
             budget: Chooses the scale, if there is a budget.
-            camera_info: The newest one of the RGB camera.
+            rig: Knows where the thermal image lies, and the RGB camera's CameraInfo.
             now_ns: The node's clock.
             on_failure: Told why a pair could not be fused; the frame is then made as if the thermal
                 camera were missing.
@@ -68,12 +80,22 @@ class FrameMaker:
         self._statistics = statistics
         self._settings = settings
         self._budget = budget
-        self._camera_info = camera_info
+        self._rig = rig
         self._now_ns = now_ns
         self._on_failure = on_failure
         self._last: tuple[FusedFrame, Header] | None = None
         self._rgb_size: tuple[int, int] | None = None
         self._rgb_frame_id = ""
+        self._lock = Lock()
+        self._busy = self._closed = False
+
+    def close(self) -> None:
+        """Let the fuser go: at once, or at the end of the frame that is being made."""
+        with self._lock:
+            self._closed = True
+            busy = self._busy
+        if not busy:
+            self.fuser.close()
 
     def follow(self, former: "FrameMaker") -> None:
         """Take over what another one, which hangs, knows of the frames so far."""
@@ -86,6 +108,23 @@ class FrameMaker:
         Returns:
             What publishes it; ``None`` if there is nothing to publish.
         """
+        with self._lock:
+            if self._closed:
+                return None
+            self._busy = True
+        try:
+            return self._frame_of(job)
+        finally:
+            if self._was_closed():
+                self.fuser.close()
+
+    def _was_closed(self) -> bool:
+        """Whether that happened while the frame was made, which it is no more."""
+        with self._lock:
+            self._busy = False
+            return self._closed
+
+    def _frame_of(self, job: Job) -> Callable[[], None] | None:
         began = monotonic()
         thermal = self._read("thermal", job.thermal)
         rgb = self._read("rgb", job.rgb)
@@ -93,10 +132,8 @@ class FrameMaker:
         made = self._make(thermal, rgb, job)
         if made is None:
             return None
-        frame, header, kind = made
-
-        # A thermal image of its own size is not seen through the RGB camera.
-        info = None if self._rgb_size is None else self._camera_info()
+        frame, header, kind, as_rgb_sees = made
+        info = self._rig.rgb_info if as_rgb_sees else None
 
         def publish() -> None:
             ready = monotonic()
@@ -129,34 +166,35 @@ class FrameMaker:
 
     def _make(
         self, thermal: NDArray[np.generic] | None, rgb: NDArray[np.generic] | None, job: Job
-    ) -> tuple[FusedFrame, Header, str] | None:
+    ) -> _Made | None:
         if rgb is not None and job.rgb is not None:
             self._rgb_size = (rgb.shape[1], rgb.shape[0])
             self._rgb_frame_id = job.rgb.header.frame_id
-            if thermal is not None:
-                frame = self._fuse(thermal, rgb)
+            if thermal is not None and job.thermal is not None:
+                frame = self._fuse(thermal, rgb, job.thermal.header.frame_id)
                 if frame is not None:
                     self._last = frame, job.rgb.header
-                    return frame, job.rgb.header, "fused"
+                    return _Made(frame, job.rgb.header, "fused")
         policy = self._settings["on_missing"]
         if policy == "hold" and self._last is not None:
-            return *self._last, "held"
+            return _Made(*self._last, "held")
         if policy != "passthrough":
             return None
         if rgb is not None and job.rgb is not None:
-            return rgb_alone(rgb), job.rgb.header, "passed through"
+            return _Made(rgb_alone(rgb), job.rgb.header, "passed through")
         if thermal is not None and job.thermal is not None:
-            header = Header(stamp=job.thermal.header.stamp, frame_id=job.thermal.header.frame_id)
-            if self._rgb_size is not None:  # it lies where the RGB image would
-                header.frame_id = self._rgb_frame_id
-            self._heed_settings()
-            return thermal_alone(self.fuser, thermal, self._rgb_size), header, "passed through"
+            return self._thermal_alone(thermal, job.thermal.header)
         return None
 
-    def _fuse(self, thermal: NDArray[np.generic], rgb: NDArray[np.generic]) -> FusedFrame | None:
+    def _fuse(
+        self, thermal: NDArray[np.generic], rgb: NDArray[np.generic], thermal_frame_id: str
+    ) -> FusedFrame | None:
         try:
             self._heed_settings()
+            self.fuser.calibration = self._rig.calibration(thermal_frame_id, self._rgb_frame_id)
             frame = self.fuser.fuse(thermal, rgb)
+        except CalibrationError:  # the node tells it; two views laid on each other are no image
+            return None
         except Exception as error:  # whatever it is, a driver is better off with one camera's image
             if self.retired:
                 raise
@@ -165,6 +203,23 @@ class FrameMaker:
             return None
         self.fused_at = "{}x{}".format(*frame.fused_at)
         return frame
+
+    def _thermal_alone(self, thermal: NDArray[np.generic], header: Header) -> _Made:
+        """The thermal image where the RGB image would be, if that is known; else as it is."""
+        known_size, known_frame = self._rig.rgb_view()
+        size, frame_id = self._rgb_size, self._rgb_frame_id or known_frame
+        self._heed_settings()
+        try:
+            self.fuser.calibration = self._rig.calibration(header.frame_id, frame_id)
+        except CalibrationError:
+            self.fuser.calibration = size = None
+        else:
+            if size is None and self.fuser.calibration is not None:
+                size = known_size or self.fuser.calibration.rgb_size
+        if size is not None:
+            header = Header(stamp=header.stamp, frame_id=frame_id or header.frame_id)
+        frame = thermal_alone(self.fuser, thermal, size)
+        return _Made(frame, header, "passed through", as_rgb_sees=size is not None)
 
     def _heed_settings(self) -> None:
         """Live settings are put into effect here, between two frames and in their thread."""

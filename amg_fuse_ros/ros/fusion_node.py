@@ -14,9 +14,8 @@ from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
 from rclpy.impl.rcutils_logger import RcutilsLogger
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
-from sensor_msgs.msg import CameraInfo
+from rclpy.parameter import Parameter
 
-from amg_fuse_ros.engine.progress import is_building
 from amg_fuse_ros.latency_budget import LatencyBudget
 from amg_fuse_ros.monitoring import (
     ClockOffset,
@@ -36,21 +35,20 @@ from amg_fuse_ros.ros.diagnostics import (
     pairing_values,
     statistics_values,
 )
+from amg_fuse_ros.ros.fusing import Fusing
 from amg_fuse_ros.ros.health import Health
 from amg_fuse_ros.ros.lifecycle import refuse_impossible_transitions, state_of
 from amg_fuse_ros.ros.loading import load_fuser
 from amg_fuse_ros.ros.outputs import FrameListener, Outputs
 from amg_fuse_ros.ros.pairing import Pairing, apply_to_pairing, make_pairing
-from amg_fuse_ros.ros.subscriptions import reliability_of, subscribe_newest
+from amg_fuse_ros.ros.rig import Rig
+from amg_fuse_ros.ros.subscriptions import reliability_of
 from amg_fuse_ros.ros.time_jumps import stamp_ns_of
-from amg_fuse_ros.ros.worker import LatestWorker
 from amg_fuse_ros.settings import Settings, SettingValue, defaults, gain_settings
 
 if TYPE_CHECKING:  # torch takes seconds to import
     from amg_fuse_ros.fusion import Fuser
-    from amg_fuse_ros.ros.frames import FrameMaker
 
-STOP_TIMEOUT_S = 1.0
 WATCH_PERIOD_S = 0.2
 
 
@@ -77,17 +75,17 @@ class FusionNode(LifecycleNode):
         super().__init__("fusion_node", **node_options)
         self._load, self._listener = load, listener
         self._active = False
-        self._maker: FrameMaker | None = None
-        self._worker: LatestWorker[Job] | None = None
+        self._fusing: Fusing | None = None
+        self._rig: Rig | None = None
         self._outputs: Outputs | None = None
         self._cameras: dict[str, Camera] = {}
         self._pairing: Pairing | None = None
-        self._camera_info: CameraInfo | None = None
         self._problem = ""
         parameters.declare(self)
         self._settings: dict[str, SettingValue] = dict(parameters.read(self))
-        parameters.watch(self, self._apply, lambda: self._maker is not None)
         self._forget()
+        parameters.watch(self, self._apply, lambda: self._fusing is not None)
+        self._mend_gain()
         self._diagnostics_publisher = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         steady = Clock(clock_type=ClockType.STEADY_TIME)  # also while /clock stands still
         self._diagnostics_timer = self.create_timer(
@@ -106,9 +104,9 @@ class FusionNode(LifecycleNode):
     def on_configure(self, _: LifecycleState) -> TransitionCallbackReturn:
         """Load the weights and try the engine; fails, with the reason in the log, if they can't."""
         self._settings.update(parameters.read(self))
-        self._mend_gain()
         self._forget()
         try:
+            rig = self._rig = Rig(self._settings)
             fuser = self._load(self._settings, self.get_logger())
         except Exception as error:  # whatever it is, the reason must reach people
             expected = isinstance(error, OSError | ValueError | RuntimeError)
@@ -135,34 +133,13 @@ class FusionNode(LifecycleNode):
                 self._statistics,
                 self._settings,
                 self._budget,
-                lambda: self._camera_info,
+                rig,
                 lambda: self.get_clock().now().nanoseconds,
                 self._health.note_failure,
             )
 
-        self._maker = make_maker(fuser)
-
-        def after_hang() -> Callable[[Job], Callable[[], None] | None]:
-            former = self._maker
-            assert former is not None
-            former.retired = True
-            reason = f"no result within {float(self._settings['hang_timeout_s']):g} s"
-            maker = make_maker(former.fuser.replacement(reason))
-            if self._maker is not former:  # cleaned up meanwhile
-                maker.fuser.close()
-                raise RuntimeError("the node was cleaned up while another engine was made")
-            maker.follow(former)
-            self._maker = maker
-            return self._make_frame
-
-        self._worker = LatestWorker(
-            self._make_frame,
-            self._health.note_failure,
-            "fusion",
-            hang_timeout_s=float(self._settings["hang_timeout_s"]),
-            on_hang=self._health.note_hang,
-            renew=after_hang,
-            excused=is_building,
+        self._fusing = Fusing(
+            fuser, make_maker, self._settings, self._health, lambda: self._pairing
         )
         return TransitionCallbackReturn.SUCCESS
 
@@ -182,9 +159,8 @@ class FusionNode(LifecycleNode):
                 partial(self._take, name),
                 partial(self._take_event, name),
             )
-        self._info_subscription = subscribe_newest(
-            self, CameraInfo, "rgb/camera_info", self._take_camera_info, reliability
-        )
+        assert self._rig is not None
+        self._rig.open(self, reliability)
         self._active = True
         topics = ", ".join(camera.topic for camera in self._cameras.values())
         assert self._outputs is not None
@@ -221,15 +197,17 @@ class FusionNode(LifecycleNode):
     def close(self) -> None:
         """Stop working; an inference under way is waited for, but not for long."""
         self._leave_cameras()
-        if self._worker is not None:
-            self._worker.stop(STOP_TIMEOUT_S)
+        if self._fusing is not None:
+            self._fusing.stop()
 
     def _mend_gain(self) -> None:
+        """Take the defaults where a file's ``thermal.*`` contradict each other, and show them."""
         try:
             gain_settings(self._settings)
         except ValueError as error:  # a mistake in a file must not keep a vehicle blind
             self.get_logger().error(f"{error}; the defaults of thermal.* are used")
-            self._settings.update({k: v for k, v in defaults().items() if k.startswith("thermal.")})
+            mended = {k: v for k, v in defaults().items() if k.startswith("thermal.")}
+            self.set_parameters_atomically([Parameter(k, value=v) for k, v in mended.items()])
 
     def _forget(self) -> None:
         """Start the books anew."""
@@ -248,26 +226,23 @@ class FusionNode(LifecycleNode):
         self._active = False
         self._pairing = None
         self._faults.forget()
-        if self._cameras:
-            for camera in self._cameras.values():
-                camera.close()
-            self._cameras.clear()
-            self.destroy_subscription(self._info_subscription)
-        if self._worker is not None:
-            self._worker.clear()
+        for camera in self._cameras.values():
+            camera.close()
+        self._cameras.clear()
+        if self._rig is not None:
+            self._rig.close()
+        if self._fusing is not None:
+            self._fusing.clear()
 
     def _release(self) -> None:
         self._leave_cameras()
-        if self._worker is not None:
-            self._worker.stop(STOP_TIMEOUT_S)
-            self._worker = None
+        if self._fusing is not None:
+            self._fusing.close()
+            self._fusing = None
         if self._outputs is not None:
             self._outputs.close()
             self._outputs = None
-        if self._maker is not None:
-            self._maker.fuser.close()
-        self._maker = None
-        self._camera_info = None
+        self._rig = None
 
     def _apply(self, changes: Settings) -> None:
         """Put live settings into effect; the table has accepted each of them."""
@@ -275,8 +250,8 @@ class FusionNode(LifecycleNode):
             gain_settings({**self._settings, **changes})  # refuses what does not fit together
         self._settings.update(changes)  # the frame maker heeds its own before the next frame
         self._faults.quiet_s = float(self._settings["log_period_s"])
-        if self._worker is not None:
-            self._worker.hang_timeout_s = float(self._settings["hang_timeout_s"])
+        if self._fusing is not None:
+            self._fusing.heed_settings()
         for camera in self._cameras.values():
             camera.monitor.limits = self._limits()
         if self._pairing is not None:
@@ -312,35 +287,37 @@ class FusionNode(LifecycleNode):
             text += f" ({publishers} publish on it: is one too many?)"
         self.get_logger().warning(text)
 
-    def _take_camera_info(self, message: CameraInfo) -> None:
-        self._camera_info = message
-
     def _take_pair(self, thermal: ImageLike, rgb: ImageLike) -> None:
         self._statistics.count("pairs")
         self._put(thermal=thermal, rgb=rgb)
 
     def _put(self, *, thermal: ImageLike | None = None, rgb: ImageLike | None = None) -> None:
-        if self._worker is None or self._outputs is None:
+        if self._fusing is None or self._outputs is None:
             return
         if self._settings["lazy"] and not self._outputs.wanted():
             self._statistics.count("unwatched")
             return
         self._statistics.count("jobs")
-        if self._worker.put(Job(thermal, rgb, monotonic())):
+        if self._fusing.put(Job(thermal, rgb, monotonic())):
             self._statistics.count("dropped")
 
-    def _make_frame(self, job: Job) -> Callable[[], None] | None:
-        maker, pairing = self._maker, self._pairing
-        publish = maker(job) if maker is not None else None
-        return publish if self._active and pairing is self._pairing else None
-
     def _watch(self) -> None:
-        if self._active:
-            engine_problem = self._maker.fuser.fallback_reason if self._maker else ""
-            stalled = self._worker is not None and self._worker.stalled
+        if self._active and self._fusing is not None and self._rig is not None:
             self._faults.update(
-                self._health.faults(self._cameras, self._pairing, engine_problem, stalled=stalled)
+                self._health.faults(
+                    self._cameras,
+                    self._pairing,
+                    self._fusing.maker.fuser.fallback_reason,
+                    self._calibration_problem(),
+                    stalled=self._fusing.stalled,
+                )
             )
+
+    def _calibration_problem(self) -> str:
+        frames = [self._cameras[name].frame_id for name in ("thermal", "rgb")]
+        if self._rig is None or None in frames:
+            return ""
+        return self._rig.problem(*map(str, frames))
 
     def _tell(self, severity: Severity, text: str) -> None:
         # A line for each: rclpy ties a severity to the line that first logged with it.
@@ -352,13 +329,14 @@ class FusionNode(LifecycleNode):
             self.get_logger().info(text)
 
     def _publish_diagnostics(self) -> None:
-        maker, pairing = self._maker, self._pairing
-        if maker is None:
+        fusing, pairing = self._fusing, self._pairing
+        if fusing is None:
             level, message = Severity.WARN, state_of(self)
             if self._problem:
                 level, message = Severity.ERROR, self._problem
             self._send_diagnostics(level, message, {"state": state_of(self)})
             return
+        maker = fusing.maker
         values = {
             "state": "active" if self._active else "inactive",
             "fused at": maker.fused_at,

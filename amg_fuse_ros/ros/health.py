@@ -25,8 +25,13 @@ def what_is_wrong(camera: Camera) -> tuple[StreamState, str]:
     name, monitor = camera.name, camera.monitor
     state, text = monitor.state, ""
     if state is StreamState.MISSING:
-        since = f"for {monitor.silent_s:.1f} s" if monitor.ever_came else "so far"
-        text = f"no {name} images on {camera.topic} {since}; {camera.why_silent()}"
+        text = f"no {name} images on {camera.topic} "
+        if monitor.ever_came:
+            limit = f"faults.missing_after_s ({monitor.limits.missing_s:g}; more for slow cameras)"
+            text += f"for {monitor.silent_s:.1f} s, longer than {limit}"
+        else:
+            text += "so far"
+        text += f"; {camera.why_silent()}"
     elif state is StreamState.STAMPS_STAND:
         text = (
             f"the stamps on {camera.topic} stand still at {monitor.stamp_ns / 1e9:.3f} s: does "
@@ -69,10 +74,12 @@ class Health:
         self._budget = budget
         self._failure = ("", 0.0)
         self._pairs = (-1, 0.0)
+        self._uncalibrated: float | None = None
 
     def begin(self) -> None:
         """The node became active: what was not seen yet is not missing yet."""
         self._pairs = (-1, monotonic())
+        self._uncalibrated = None
 
     def note_failure(self, error: BaseException) -> None:
         """A pair could not be fused; from any thread."""
@@ -88,6 +95,7 @@ class Health:
         cameras: Mapping[str, Camera],
         pairing: Pairing | None,
         engine_problem: str = "",
+        calibration_problem: str = "",
         *,
         stalled: bool = False,
     ) -> Iterator[Fault]:
@@ -97,11 +105,13 @@ class Health:
             cameras: By name; none while the node is inactive.
             pairing: What pairs their streams.
             engine_problem: Why the engine is not the one that was asked for; else empty.
+            calibration_problem: Why it is not known where the thermal image lies; else empty.
             stalled: Whether the engine hung so often that nothing more is begun.
         """
         for camera, other in (("thermal", "rgb"), ("rgb", "thermal")):
             if camera in cameras:
                 yield from self._of_camera(cameras[camera], cameras[other])
+        yield from self._of_calibration(cameras, calibration_problem)
         if pairing is not None:
             yield from self._of_pairing(cameras, pairing)
         failure, at = self._failure
@@ -126,6 +136,20 @@ class Health:
         if monitor.problem:
             key = f"{name} {StreamState.UNREADABLE.value}"
             yield Fault(key, ERROR, f"{camera.topic}: {monitor.problem}; such images are left out")
+
+    def _of_calibration(self, cameras: Mapping[str, Camera], problem: str) -> Iterator[Fault]:
+        """What is wrong for so long that it is not just on its way."""
+        if not problem:
+            self._uncalibrated = None
+            return
+        now = monotonic()
+        if self._uncalibrated is None:
+            self._uncalibrated = now
+        if now - self._uncalibrated >= float(self._settings["faults.missing_after_s"]):
+            consequence = self._consequence(cameras["rgb"])
+            severity = ERROR if consequence == NOTHING else WARN
+            text = f"it is not known where the thermal image lies: {problem}; {consequence}"
+            yield Fault("calibration", severity, text)
 
     def _consequence(self, other: Camera) -> str:
         if not other.monitor.usable:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from rclpy.impl.rcutils_logger import RcutilsLogger
 
+from amg_fuse_ros.resolution import Resolution
 from amg_fuse_ros.ros.image_messages import CONVERTER
 from amg_fuse_ros.ros.library_log import forward_library_log
 from amg_fuse_ros.ros.synchronizer import SYNCHRONIZER
@@ -43,7 +44,8 @@ def load_fuser(settings: Settings, logger: RcutilsLogger) -> "Fuser":
         fallback=str(s["engine_fallback"]),
         shared=True,  # with the nodes of other cameras in this process
     )
-    fuser.warm_up()
+    resolution = str(s["network.warm_up"])
+    fuser.warm_up(Resolution.parse(resolution) if resolution else None)
     fuser.reset()
     engine = fuser.engine
     chosen = s["network.size"] == "auto" and not s["network.weights"]

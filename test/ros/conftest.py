@@ -9,6 +9,7 @@ import importlib.util
 import os
 import sys
 import tempfile
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
@@ -48,10 +49,24 @@ for _override in ("ROS_LOCALHOST_ONLY", "ROS_STATIC_PEERS"):
 @pytest.fixture(scope="session")
 def vision_msgs(pytestconfig):
     """vision_msgs, here and in processes that a test starts; made where it is not installed."""
+    with made_if_missing(pytestconfig, "vision_msgs", VISION_MSGS, NEEDED):
+        yield
+
+
+@pytest.fixture(scope="session")
+def tf2_msgs(pytestconfig):
+    """tf2_msgs, likewise: of it what carries transforms."""
+    transforms = {"TFMessage": ("geometry_msgs/TransformStamped[] transforms",)}
+    with made_if_missing(pytestconfig, "tf2_msgs", transforms, NEEDED):
+        yield
+
+
+@contextmanager
+def made_if_missing(pytestconfig, package, messages, dependencies):
     with pytest.MonkeyPatch.context() as environment:
-        if importlib.util.find_spec("vision_msgs") is None:
+        if importlib.util.find_spec(package) is None:
             cache = pytestconfig.cache.mkdir("messages")
-            folder = str(build_messages("vision_msgs", VISION_MSGS, NEEDED, cache))
+            folder = str(build_messages(package, messages, dependencies, cache))
             environment.setenv("PYTHONPATH", folder, prepend=os.pathsep)
             sys.path.insert(0, folder)  # for good: what was imported cannot be taken back
         yield

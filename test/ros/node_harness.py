@@ -3,8 +3,10 @@
 import os
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import cv2
@@ -248,6 +250,51 @@ class Rig:
 
     def state(self) -> str:
         return self.call(GetState, "fusion_node/get_state", GetState.Request()).current_state.label
+
+
+@contextmanager
+def nodes_in_this_process(weights: Path) -> Iterator[Callable[..., Rig]]:
+    """Gives what runs a node in this process and returns the rig that belongs to it.
+
+    Its arguments: the namespace, what loads the network, and parameters with ``__`` for the dots.
+    """
+    from amg_fuse_ros.ros.fusion_node import FusionNode
+
+    context = rclpy.Context()
+    rclpy.init()
+    rclpy.init(context=context)
+    open_ones: list[Callable[[], object]] = []
+
+    def run(namespace: str, load: Callable, **parameters: object) -> Rig:
+        settings = {
+            "network.weights": str(weights),
+            "diagnostics_period_s": 0.2,
+            "diagnostics.warn_dropped": 1.0,  # this machine may be busy
+            **{name.replace("__", "."): value for name, value in parameters.items()},
+        }
+        node = FusionNode(
+            namespace=namespace,
+            context=context,
+            load=load,
+            parameter_overrides=[Parameter(k, value=v) for k, v in settings.items()],
+        )
+        executor = SingleThreadedExecutor(context=context)
+        executor.add_node(node)
+        node.start()
+        spinning = threading.Thread(target=executor.spin, daemon=True)
+        spinning.start()
+        rig = Rig(namespace)
+        rig.wait_for_node()
+        open_ones.extend(
+            [rig.close, node.close, lambda: executor.shutdown(timeout_sec=1), spinning.join]
+        )
+        return rig
+
+    yield run
+    for close in open_ones:
+        close()
+    context.try_shutdown()
+    rclpy.try_shutdown()
 
 
 def compressed(message: Image, codec: str = "png") -> CompressedImage:

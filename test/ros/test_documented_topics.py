@@ -18,7 +18,7 @@ pytestmark = pytest.mark.ros
 
 
 @pytest.fixture
-def active_node(random_weights):
+def active_node(random_weights, tf2_msgs):
     context = rclpy.Context()
     rclpy.init(context=context)
     node = FusionNode(
@@ -26,6 +26,8 @@ def active_node(random_weights):
         parameter_overrides=[
             Parameter("network.weights", value=str(random_weights)),
             Parameter("transport.output", value="both"),
+            Parameter("calibration.intrinsics", value="topics"),
+            Parameter("calibration.extrinsics", value="tf"),
         ],
     )
     assert node.trigger_configure() == TransitionCallbackReturn.SUCCESS

@@ -250,6 +250,8 @@ def test_values_that_cannot_be_taken_at_start_are_named_and_the_defaults_used(st
         *("-p", "mask.form:=sharp"),
         *("-p", "sync.slop_ms:=20"),
         *("-p", "lazy:=maybe"),
+        *("-p", "thermal.range_low_c:=80.0"),  # the other end is 50
+        *("-p", "thermal.polarity:=black_hot"),
         *("-p", "netwrok.scale:=0.5"),
     )
     node.wait_for_log("active:")
@@ -259,10 +261,14 @@ def test_values_that_cannot_be_taken_at_start_are_named_and_the_defaults_used(st
         "sync.slop_ms: expected a number with a decimal point, found 20",
         "write 20.0",
         "lazy: expected true or false, found 'maybe'",
+        "the defaults of thermal.* are used",
         "there is no parameter netwrok.scale, it is ignored; network.scale is meant?",
     ):
         assert text in node.log
-    assert rigs("/misled").get_parameter("network.scale") == 1.0
+    rig = rigs("/misled")
+    assert rig.get_parameter("network.scale") == 1.0
+    assert rig.get_parameter("thermal.range_low_c") == -10.0
+    assert rig.get_parameter("thermal.polarity") == "white_hot"
 
 
 def test_topics_can_be_remapped_and_the_parameter_file_of_the_package_is_taken(start, rigs):

@@ -1,20 +1,16 @@
 """An engine that fails or hangs does not take the node with it."""
 
 import threading
-from collections.abc import Callable
+from queue import Queue
 
 import numpy as np
 import pytest
-import rclpy
 from lifecycle_msgs.msg import Transition
-from node_harness import Rig, rgb_image, thermal_image
-from rclpy.executors import SingleThreadedExecutor
-from rclpy.parameter import Parameter
+from node_harness import PATIENCE_S, nodes_in_this_process, rgb_image, thermal_image
 
 from amg_fuse_ros.engine.fallback import FallbackEngine
 from amg_fuse_ros.fusion import Fuser
 from amg_fuse_ros.network import load_weights
-from amg_fuse_ros.ros.fusion_node import FusionNode
 from amg_fuse_ros.ros.loading import load_fuser
 
 pytestmark = pytest.mark.ros
@@ -23,41 +19,8 @@ pytestmark = pytest.mark.ros
 @pytest.fixture
 def run(random_weights):
     """Runs a node in this process, with the rig that belongs to it."""
-    context = rclpy.Context()
-    rclpy.init()
-    rclpy.init(context=context)
-    open_ones: list[Callable[[], None]] = []
-
-    def run(namespace: str, load, **parameters) -> Rig:
-        settings = {
-            "network.weights": str(random_weights),
-            "diagnostics_period_s": 0.2,
-            "diagnostics.warn_dropped": 1.0,
-            **parameters,
-        }
-        node = FusionNode(
-            namespace=namespace,
-            context=context,
-            load=load,
-            parameter_overrides=[Parameter(k, value=v) for k, v in settings.items()],
-        )
-        executor = SingleThreadedExecutor(context=context)
-        executor.add_node(node)
-        node.start()
-        spinning = threading.Thread(target=executor.spin, daemon=True)
-        spinning.start()
-        rig = Rig(namespace)
-        rig.wait_for_node()
-        open_ones.extend(
-            [rig.close, node.close, lambda: executor.shutdown(timeout_sec=1), spinning.join]
-        )
-        return rig
-
-    yield run
-    for close in open_ones:
-        close()
-    context.try_shutdown()
-    rclpy.try_shutdown()
+    with nodes_in_this_process(random_weights) as run:
+        yield run
 
 
 class Failing:
@@ -82,8 +45,10 @@ class Hanging:
 
     def __init__(self, release: threading.Event) -> None:
         self.release = release
+        self.begun = threading.Event()
 
     def fuse(self, visible, thermal):  # noqa: ARG002
+        self.begun.set()
         assert self.release.wait(60)
         return np.zeros_like(visible)
 
@@ -180,3 +145,25 @@ def test_a_node_that_is_cleaned_up_while_another_engine_is_made_stays_cleaned_up
     reports = len(rig.reports)
     assert rig.wait(lambda: len(rig.reports) > reports + 1)
     assert rig.diagnostics()["state"] == "unconfigured"
+
+
+def test_a_node_that_is_cleaned_up_while_a_frame_is_made_closes_its_fuser_after_that(run):
+    release, after_the_frame = threading.Event(), Queue()
+    engine = Hanging(release)
+
+    def load(*_):
+        fuser = Fuser(engine, steady=True)
+        fuser.close = lambda: after_the_frame.put(release.is_set())
+        return fuser
+
+    rig = run("/leaving", load, hang_timeout_s=0.0)
+    try:
+        assert rig.play(engine.begun.is_set, thermal_image, rgb_image)
+        assert rig.change_state(Transition.TRANSITION_DEACTIVATE)
+        assert rig.change_state(Transition.TRANSITION_CLEANUP)
+        assert rig.state() == "unconfigured"
+        assert after_the_frame.empty()
+    finally:
+        release.set()
+    assert after_the_frame.get(timeout=PATIENCE_S)
+    assert rig.fused == []
