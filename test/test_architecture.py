@@ -1,6 +1,7 @@
 """Imports point one way, and every module can be read in one sitting."""
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -132,6 +133,16 @@ def test_every_module_can_be_read_in_one_sitting(folder):
     lengths = {path: len(path.read_text().splitlines()) for path in modules(folder)}
     assert lengths
     assert not {str(path.relative_to(ROOT)): n for path, n in lengths.items() if n > LONGEST_MODULE}
+
+
+@pytest.mark.parametrize(
+    ("folder", "module"),
+    [(PACKAGE, "detection/yolo.py"), ("training", "detection/yolo_training.py")],
+)
+def test_one_module_of_each_half_touches_ultralytics(folder, module):
+    importing = re.compile(r"(import_module|_import_quietly)\(\s*\"ultralytics|import ultralytics")
+    touching = [path for path in modules(folder) if importing.search(path.read_text())]
+    assert touching == [ROOT / folder / module]
 
 
 def test_names_of_test_files_are_unique_so_that_pytest_can_import_them_all():

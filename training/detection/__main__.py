@@ -1,0 +1,184 @@
+"""``python -m training.detection``: what fusion gains a detector over one camera alone."""
+
+import logging
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from amg_fuse_ros.spread import SpreadError, Workers
+from training.benchmark.fusing import over
+from training.benchmark.identity import FusedStore, digest
+from training.benchmark.methods import read_plan
+from training.detection.cells import CellPlan, finished_cells, run_cells
+from training.detection.drawn import drawn_parts
+from training.detection.inputs import Inputs, make_inputs
+from training.detection.parts import DRAWN_WEATHERS, PARTS_CARD, REAL_WEATHERS, PairSettings
+from training.detection.recorded import recorded_parts
+from training.detection.report import findings, write_report
+from training.detection.scores import RESAMPLES, compare
+from training.detection.start import train_start
+from training.detection.yolo_training import YoloSettings, export
+from training.metrics.folder import default_cache
+
+METHODS = Path(__file__).with_name("methods.yaml")
+
+app = typer.Typer(add_completion=False, help=__doc__, no_args_is_help=True)
+errors = Console(stderr=True, highlight=False, soft_wrap=True)
+
+Classes = Annotated[str, typer.Option(help="Class names to learn.")]
+Side = Annotated[int, typer.Option(help="Longer side of the images in pixels, times 32.")]
+Epochs = Annotated[int, typer.Option(min=1, help="Of each training.")]
+Width = Annotated[float, typer.Option(help="Share of YOLO11's channels.")]
+Precision = Annotated[str, typer.Option(help="Of the training: bf16 or fp32.")]
+Device = Annotated[str, typer.Option(help="cpu, or 0 for the first GPU (untried).")]
+
+
+@app.command("compare")
+def compare_inputs(
+    out: Annotated[Path, typer.Option(help="Folder of the experiment; an existing one goes on.")],
+    data: Annotated[
+        Path | None, typer.Option(help="Labelled pairs to train on; without: drawn streets.")
+    ] = None,
+    test: Annotated[Path | None, typer.Option(help="Labelled pairs to test on.")] = None,
+    methods: Annotated[Path, typer.Option(help="YAML: what fuses; docs/evaluation.md.")] = METHODS,
+    only: Annotated[
+        list[str] | None, typer.Option("--input", help="Only this input; repeat for more.")
+    ] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Trainings of each input.")] = 3,
+    weathers: Annotated[str, typer.Option(help="Those to test in; all by default.")] = "",
+    start: Annotated[
+        Path | None, typer.Option(help="Weights to begin with (of `start`; it is unpickled).")
+    ] = None,
+    classes: Classes = "person,bicycle,car",
+    side: Side = 256,
+    versions: Annotated[int, typer.Option(help="Of each training pair: clear, in weather.")] = 2,
+    streets: Annotated[int, typer.Option(help="Drawn ones to train on.")] = 60,
+    test_streets: Annotated[int, typer.Option(help="Drawn ones to test on.")] = 15,
+    frames: Annotated[int, typer.Option(help="Of each drawn street.")] = 3,
+    epochs: Epochs = YoloSettings.epochs,
+    width: Width = YoloSettings.width,
+    precision: Precision = YoloSettings.precision,
+    device: Device = YoloSettings.device,
+    resamples: Annotated[int, typer.Option(min=2, help="Of the bootstrap.")] = RESAMPLES,
+    report_only: Annotated[
+        bool, typer.Option("--report-only", help="Of what is finished; train nothing.")
+    ] = False,
+    workers: Annotated[int, typer.Option(min=1, help="Processes that fuse.")] = 1,
+    cache: Annotated[Path | None, typer.Option(help="Of fused images.")] = None,
+) -> None:
+    """Train the same detector on each input and test it in each weather.
+
+    The table is written after every finished seed. Repeat the command to go on.
+    """
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    try:
+        real = data is not None
+        if real != (test is not None):
+            raise ValueError("expected --data and --test together, or neither to draw streets")
+        pairs = PairSettings(
+            classes=_names(classes),
+            weathers=_names(weathers) or (REAL_WEATHERS if real else DRAWN_WEATHERS),
+            side=side,
+            versions=versions,
+        )
+        settings = YoloSettings(
+            epochs=epochs, side=side, width=width, precision=precision, device=device
+        )
+        if start is not None and not start.is_file():
+            raise FileNotFoundError(f"{start}: no such weights to begin with")
+        parts = out / "pairs"
+        if data is not None and test is not None:
+            held = recorded_parts(data, test, parts, pairs)
+        else:
+            held = drawn_parts(parts, pairs, streets, test_streets, frames)
+        typer.echo(held)
+        inputs = make_inputs(
+            parts,
+            ["train", "val", *pairs.weathers],
+            pairs.classes,
+            read_plan(methods).methods,
+            out / "inputs",
+            FusedStore(cache or default_cache().with_name("fused")),
+            spread=over(Workers(workers)),
+        )
+        if str(inputs):
+            typer.echo(inputs)
+        kinds = _chosen(inputs, only)
+        plan = CellPlan(
+            pairs.weathers, settings, start, digest([(parts / PARTS_CARD).read_bytes()])
+        )
+        facts = {
+            "pairs": asdict(pairs),
+            "training": asdict(settings),
+            "start": str(start and start.name),
+            "held": {"pairs": held.pairs, "boxes": held.boxes},
+        }
+        for done in [seeds] if report_only else range(1, seeds + 1):
+            bring = finished_cells if report_only else run_cells
+            cells = bring(plan, inputs, kinds, range(done), out / "cells")
+            comparison = compare(cells, pairs.classes, resamples=resamples)
+            table = write_report(comparison, facts, out)
+    except (OSError, ValueError, ModuleNotFoundError, SpreadError) as error:
+        errors.print(f"error: {error}", style="bold red", markup=False)
+        raise typer.Exit(1) from error
+    typer.echo("\n".join([*findings(comparison), str(table)]))
+
+
+@app.command("start")
+def make_start(
+    out: Annotated[Path, typer.Option(help="Folder for streets, images and start.pt.")],
+    classes: Classes = "person,bicycle,car",
+    side: Side = 256,
+    streets: Annotated[int, typer.Option(min=2, help="How many to draw.")] = 120,
+    frames: Annotated[int, typer.Option(min=1, help="Of each street.")] = 3,
+    epochs: Epochs = 16,
+    width: Width = YoloSettings.width,
+    precision: Precision = YoloSettings.precision,
+    device: Device = YoloSettings.device,
+    seed: Annotated[int, typer.Option(help="Of fresh weights.")] = 0,
+) -> None:
+    """Train what all detectors begin with: on drawn streets in all weathers."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    try:
+        pairs = PairSettings(classes=_names(classes), weathers=DRAWN_WEATHERS, side=side)
+        settings = YoloSettings(
+            epochs=epochs, side=side, width=width, precision=precision, device=device
+        )
+        weights = train_start(out, pairs, settings, streets=streets, frames=frames, seed=seed)
+    except (OSError, ValueError, ModuleNotFoundError) as error:
+        errors.print(f"error: {error}", style="bold red", markup=False)
+        raise typer.Exit(1) from error
+    typer.echo(weights)
+
+
+@app.command("export")
+def export_detector(
+    weights: Annotated[Path, typer.Argument(help="A .pt of this command; it is unpickled.")],
+    out: Annotated[Path, typer.Argument(help="The ONNX file.")],
+    side: Side = 256,
+    half: Annotated[bool, typer.Option("--half", help="In half precision.")] = False,
+) -> None:
+    """Write a trained detector as ONNX, as `detector_node` loads it."""
+    try:
+        export(weights, out, side, half=half)
+    except (OSError, ValueError, ModuleNotFoundError) as error:
+        errors.print(f"error: {error}", style="bold red", markup=False)
+        raise typer.Exit(1) from error
+    typer.echo(f"{out}: {out.stat().st_size / 1e6:.1f} MB")
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def _chosen(inputs: Inputs, only: list[str] | None) -> list[str]:
+    if unknown := [name for name in only or () if name not in inputs.folders]:
+        raise ValueError(f"--input: expected some of {', '.join(inputs.folders)}, found {unknown}")
+    return [name for name in inputs.folders if not only or name in only]
+
+
+if __name__ == "__main__":
+    app()
