@@ -39,7 +39,7 @@ class Detector:
             path: Any file or folder that ultralytics loads: ``.onnx``, an OpenVINO folder
                 (``NAME_openvino_model``), ``.engine``, ``.pt``...
             device: ``"auto"`` (CUDA where there is one, else the CPU), ``"cpu"``, ``"cuda:0"``...
-            half: Half precision; on CUDA only, else it is left out with a note in the log.
+            half: Half precision; on CUDA only, elsewhere the network keeps its own.
 
         Raises:
             ModuleNotFoundError: ultralytics is not installed.

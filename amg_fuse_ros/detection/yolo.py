@@ -50,8 +50,6 @@ class Yolo:
         backend = import_module("ultralytics.nn.autobackend").AutoBackend
         self.device = _device(device)
         on_cuda = self.device.startswith("cuda")
-        if half and not on_cuda:
-            logger.info("half precision is for CUDA; on %s the network keeps its own", self.device)
         with _in_words(path):
             # ultralytics takes the task from the file's name where it is not told, so it is read.
             loaded = backend(str(path), device=torch.device(self.device), verbose=False)
@@ -70,12 +68,16 @@ class Yolo:
         with _in_words(path), _process_kept():  # the first image sets up the rest
             self.run(np.full((32, 32, 3), 114, np.uint8), DetectionSettings())
 
-    def track(self, settings: DetectionSettings) -> None:
-        """Give ids from the next image on; a tracker at work keeps its tracks.
+    def check_tracker(self) -> None:
+        """Find out whether there can be a tracker.
 
         Raises:
             ModuleNotFoundError: The tracker's library is missing.
         """
+        _import_quietly("lap")  # ultralytics would try to install it
+
+    def track(self, settings: DetectionSettings) -> None:
+        """Give ids from the next image on; a tracker at work keeps its tracks."""
         values = SimpleNamespace(
             track_high_thresh=settings.confidence,
             track_low_thresh=min(LEAST_TRACKED_SCORE, settings.confidence),
@@ -85,7 +87,6 @@ class Yolo:
             fuse_score=settings.confidence >= SCORES_COUNT_FROM,
         )
         if self._tracker is None:
-            _import_quietly("lap")  # ultralytics would try to install it
             module = import_module("ultralytics.trackers.byte_tracker")
             self._tracker = module.BYTETracker(args=values)
         else:

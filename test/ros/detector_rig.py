@@ -96,8 +96,8 @@ class DetectorRig:
         assert self.wait(self.subscribed)
         self._images.publish(message)
 
-    def next_image(self, pixels: np.ndarray) -> Image:
-        return image(pixels, "rgb8", next(self._stamps))
+    def next_image(self, pixels: np.ndarray, encoding: str = "rgb8") -> Image:
+        return image(pixels, encoding, next(self._stamps))
 
     def detect(self, message: Image) -> Any:
         """Send an image, again when it got lost (best effort), until its detections come."""
@@ -118,7 +118,7 @@ class DetectorRig:
         return came[0]
 
     def set(self, **values: Any) -> tuple[bool, str]:
-        (result,) = self.node.set_parameters(parameters(**values))
+        result = self.node.set_parameters_atomically(parameters(**values))
         return result.successful, result.reason
 
     def lasting(self, kind: type, topic: str) -> Any:
