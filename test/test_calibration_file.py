@@ -14,6 +14,7 @@ from amg_fuse_ros.calibration_file import (
 )
 from amg_fuse_ros.imaging.camera_model import CameraModel
 from amg_fuse_ros.imaging.registration import CalibrationError, Homography, Pose, TwoCameras
+from amg_fuse_ros.settings import BY_NAME
 
 HOMOGRAPHY = Homography((64, 48), (64, 48), np.array([[1.0, 0, 5], [0, 1, 3], [0, 0, 1]]))
 CAMERAS = TwoCameras(
@@ -118,10 +119,12 @@ def test_files_that_are_no_calibration_are_refused(tmp_path, text):
 
 def test_the_documented_example_can_be_read(tmp_path):
     document = Path(__file__).parents[1] / "docs/calibration.md"
-    [example] = re.findall(r"```yaml\n(.*?)```", document.read_text(), re.DOTALL)
+    example, settings = re.findall(r"```yaml\n(.*?)```", document.read_text(), re.DOTALL)
     path = tmp_path / "rig.yaml"
     path.write_text(example)
     assert load_calibration(path).to_thermal(np.array([[320.0, 240.0]])).shape == (1, 2)
+    for name, value in yaml.safe_load(settings)["calibration"].items():
+        assert BY_NAME[f"calibration.{name}"].problem_with(value) is None
 
 
 ALIASES = "a0: &a0 [x, x, x, x, x, x, x, x]\n" + "".join(
