@@ -16,6 +16,7 @@ from rclpy.impl.rcutils_logger import RcutilsLogger
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 
+from amg_fuse_ros import detector_settings
 from amg_fuse_ros.latency_budget import LatencyBudget
 from amg_fuse_ros.monitoring import (
     ClockOffset,
@@ -81,7 +82,7 @@ class FusionNode(LifecycleNode):
         self._cameras: dict[str, Camera] = {}
         self._pairing: Pairing | None = None
         self._problem = ""
-        parameters.declare(self)
+        parameters.declare(self, beside=detector_settings.TABLE if listener is not None else ())
         self._settings: dict[str, SettingValue] = dict(parameters.read(self))
         self._forget()
         parameters.watch(self, self._apply, lambda: self._fusing is not None)
