@@ -67,7 +67,8 @@ class ScenePair:
     """Both cameras' pictures of one moment.
 
     The clean pictures see the same scene, with wet or snowy ground and the same light, through
-    clear air. ``boxes`` are in pixels of the RGB picture.
+    clear air. ``boxes`` are in pixels of the RGB picture; ``classes`` says whose each of its pixels
+    is: 0 nothing with a label, else 1 + its place in `LABELS`.
     """
 
     thermal: Image
@@ -75,6 +76,7 @@ class ScenePair:
     thermal_clean: Image
     rgb_clean: Image
     boxes: tuple[Box, ...]
+    classes: Image
     stamp: float
 
 
@@ -154,14 +156,14 @@ class Scene:
         snapshot = self._world.at(t)
         camera = self._camera(snapshot)
         gbuffer = GBuffer(camera)
-        boxes, shadow = self._draw(gbuffer, snapshot, t)
+        boxes, classes, shadow = self._draw(gbuffer, snapshot, t)
         depth = planes.exact_depth(gbuffer)
         grain = planes.surface_grain(gbuffer)
         moment = int.from_bytes(np.float64(t).tobytes(), "little") % (1 << 48) * 4 + self.seed
         air = self._air(gbuffer, depth, t)
         rgb, rgb_clean = self._visible(gbuffer, depth, grain, shadow, air, moment)
         thermal, thermal_clean = self._thermal(gbuffer, grain, shadow, air, moment)
-        return ScenePair(thermal, rgb, thermal_clean, rgb_clean, boxes, float(t))
+        return ScenePair(thermal, rgb, thermal_clean, rgb_clean, boxes, classes, float(t))
 
     def _camera(self, snapshot: Snapshot) -> Camera:
         focal = _FOCAL_PER_WIDTH * self.width
@@ -178,8 +180,8 @@ class Scene:
 
     def _draw(
         self, gbuffer: GBuffer, snapshot: Snapshot, t: float
-    ) -> tuple[tuple[Box, ...], FloatArray]:
-        """Draw everything from the far to the near; boxes and the ground's shadows."""
+    ) -> tuple[tuple[Box, ...], Image, FloatArray]:
+        """Draw everything from the far to the near; boxes, classes and the ground's shadows."""
         camera, light = gbuffer.camera, self.light
         sky.paint_sky(gbuffer, light, t, self.seed)
         paint_skyline(gbuffer, light, self.seed)
@@ -222,7 +224,11 @@ class Scene:
         boxes = [
             _box(label, patches, int(counts[owner]), camera) for label, patches, owner in instances
         ]
-        return tuple(box for box in boxes if box is not None), shadow
+        class_of = np.zeros(256, np.uint8)
+        for label, _, owner in instances:
+            class_of[owner] = 1 + LABELS.index(label)
+        classes: Image = class_of[gbuffer.owner]
+        return tuple(box for box in boxes if box is not None), classes, shadow
 
     def _visible(
         self, gbuffer: GBuffer, depth: FloatArray, grain: FloatArray, shadow: FloatArray,
