@@ -28,6 +28,7 @@ from amg_fuse_ros.imaging.local_mask import local_mask
 from amg_fuse_ros.imaging.registration import Calibration, Registrar
 from amg_fuse_ros.imaging.thermal import GainSettings, ThermalGain, to_unit_range
 from amg_fuse_ros.network import fusion_mask, load_weights
+from amg_fuse_ros.resolution import Resolution
 from amg_fuse_ros.weights import find_weights
 
 MASK_FORMS = ("local", "paper")
@@ -245,11 +246,17 @@ class Fuser:
         if isinstance(self.engine, FallbackEngine):
             self.engine.close()
 
-    def warm_up(self) -> None:
-        """Fuse a small blank pair, so that the first real one finds everything loaded.
+    def warm_up(self, resolution: Resolution | None = None) -> None:
+        """Fuse a blank pair, so that the first real one finds everything loaded.
 
-        Not with engines that are built for a resolution: they wait for that of the first pair.
+        Args:
+            resolution: Of the RGB images. Without it a small pair is fused, but not with engines
+                that are built for a resolution: they wait for that of the first pair.
         """
+        if resolution is not None:
+            shape = (resolution.height, resolution.width)
+            self.fuse(np.zeros(shape, np.uint8), np.zeros((*shape, 3), np.uint8))
+            return
         engine: Engine | None = self.engine
         while isinstance(engine, FallbackEngine | SharedEngine):
             engine = engine.running

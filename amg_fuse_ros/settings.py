@@ -40,9 +40,16 @@ TABLE: tuple[Setting, ...] = (
         live=True,
     ),
     Setting(
+        "network.warm_up",
+        "",
+        "WxH of the RGB images: engines that are built for a resolution are built and tried while "
+        "the node configures; empty: when the first pair comes.",
+    ),
+    Setting(
         "engine",
         "auto",
-        "What runs the network; auto: eager, or what amg-fuse build-engine found to be faster.",
+        "What runs the network; auto: eager (nano on a CPU: openvino, where it is installed), or "
+        "what amg-fuse build-engine found to be faster.",
         choices=("auto", *ENGINES),
     ),
     Setting("device", "auto", "Where it runs: auto, cpu, cuda or cuda:N."),

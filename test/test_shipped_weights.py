@@ -21,7 +21,7 @@ def fuser():
 
 
 def test_the_file_is_small_loads_and_says_what_it_is():
-    path = shipped_weights()
+    path = shipped_weights("tiny")
     card = read_card(path)
     assert path.stat().st_size < 10.5e6
     assert load_weights(path).size.name == card["size"] == "tiny"

@@ -39,8 +39,8 @@ MODULES = {
     "bag_player": "amg_fuse_ros.ros.bag_player",
 }
 
-SECONDS_PER_SCENE = 3.0
-FPS = 10.0
+SECONDS_PER_SCENE = 2.0
+FPS = 30.0
 START_TIMEOUT_S = 90.0
 QUIET_S = 3.0
 """The node has nothing left to do when it has published nothing for this long."""
@@ -53,9 +53,12 @@ def main(
     out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("demo"),
     scale: Annotated[
         float, typer.Option(help="The live part is fused at this fraction of the RGB size.")
-    ] = 0.25,
+    ] = 1.0,
     fps: Annotated[float, typer.Option(help="Rate of the bag.")] = FPS,
     weights: Annotated[str, typer.Option(help="Weights file instead of the shipped one.")] = "",
+    size: Annotated[
+        str, typer.Option(help="nano, tiny or full; auto: tiny with a GPU, else nano.")
+    ] = "auto",
 ) -> None:
     """Run the demo."""
     _prepare_environment()
@@ -73,7 +76,11 @@ def main(
     written = make_bag(thermal, rgb, fps, out / "bag")
     _say(f"bag: {written.pairs} pairs at {fps:g} Hz in {out / 'bag'}")
 
-    parameters: dict[str, object] = {"network.scale": scale}
+    parameters: dict[str, object] = {
+        "network.scale": scale,
+        "network.size": size,
+        "network.warm_up": _resolution(rgb),
+    }
     if weights:
         parameters["network.weights"] = weights
     with _process("fusion_node", out, parameters) as node:
@@ -83,7 +90,7 @@ def main(
         raise SystemExit(f"the node published nothing; its log is {out / 'fusion_node.log'}")
     recorded.write_bag(out / "fused_bag")
     _write_live_pictures(recorded, out / "pictures")
-    _write_full_scale_pictures(thermal, rgb, out / "pictures", weights, scale)
+    _write_full_scale_pictures(thermal, rgb, out / "pictures", weights, size, scale)
     _say(f"pictures: {out / 'pictures'}; recording: {out / 'fused_bag'}")
 
 
@@ -110,6 +117,14 @@ def _find_folders(data: Path) -> tuple[Path, Path]:
         if (data / thermal).is_dir() and (data / rgb).is_dir():
             return data / thermal, data / rgb
     raise SystemExit(f"{data}: expected folders ir/ and vi/, or thermal/ and rgb/")
+
+
+def _resolution(rgb: Path) -> str:
+    """Of the first image, so that the engine is ready for it when the bag is played."""
+    from amg_fuse_ros.bags.folders import read_rgb
+
+    height, width = read_rgb(min(p for p in rgb.iterdir() if p.is_file())).shape[:2]
+    return f"{width}x{height}"
 
 
 @contextmanager
@@ -185,7 +200,7 @@ def _write_live_pictures(recorded: "Recorded", folder: Path) -> None:
 
 
 def _write_full_scale_pictures(
-    thermal: Path, rgb: Path, folder: Path, weights: str, scale: float
+    thermal: Path, rgb: Path, folder: Path, weights: str, size: str, scale: float
 ) -> None:
     """Three pairs fused offline at full scale, so that the pictures show what the network can."""
     if scale == 1.0:
@@ -197,7 +212,7 @@ def _write_full_scale_pictures(
     _say("fusing three pairs at full scale for the pictures ...")
     pairs = pair_files(thermal, rgb).pairs
     picked = [pairs[int(len(pairs) * share)] for share in (1 / 6, 1 / 2, 5 / 6)]
-    fuser = Fuser.from_options(weights=weights)
+    fuser = Fuser.from_options(weights=weights, size=size)
     fuse_files(picked, folder / "full_scale", fuser, mask=True, side_by_side=True)
 
 

@@ -51,7 +51,8 @@ class Recorded:
             f"dropped           {self.diagnostics.get('dropped', '-')} (latest wins)",
             f"latency p50/p95   {np.percentile(latencies, 50):.0f} / "
             f"{np.percentile(latencies, 95):.0f} ms, from the RGB stamp to the fused image here",
-            f"engine            {self.diagnostics.get('engine', '-')} "
+            f"network           size {self.diagnostics.get('size', '-')}, engine "
+            f"{self.diagnostics.get('engine', '-')} "
             f"{self.diagnostics.get('precision', '')} on {self.diagnostics.get('device', '-')}",
         ]
         if scale < 1:

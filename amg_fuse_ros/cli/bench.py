@@ -42,11 +42,17 @@ def bench(
         bool,
         typer.Option("--pipeline", help="Time the ROS node without the network, nothing else."),
     ] = False,
+    node: Annotated[
+        bool,
+        typer.Option("--node", help="Time the ROS node with the network, of --size; nothing else."),
+    ] = False,
+    seconds: Annotated[float, typer.Option(min=1, help="Of --pipeline and --node.")] = 8.0,
+    rate: Annotated[float, typer.Option(min=1, help="Of the cameras, Hz, likewise.")] = 30.0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Time engines on drawn pairs, in turn, against the plain published formulation."""
-    if pipeline:
-        _time_pipeline(resolution, as_json)
+    if pipeline or node:
+        _time_node(resolution, rate, seconds, size if node else "", as_json)
         return
     from amg_fuse_ros import benchmark
     from amg_fuse_ros.resolution import Resolution
@@ -84,10 +90,11 @@ def bench(
         say("green", "compared:", f"nothing is worse than in {compare_with}")
 
 
-def _time_pipeline(resolution: str, as_json: bool) -> None:
+def _time_node(resolution: str, rate: float, seconds: float, size: str, as_json: bool) -> None:
     # A process of its own: it is the node, and only the ROS room may import rclpy.
     module = "amg_fuse_ros.ros.pipeline_benchmark"
-    command = [sys.executable, "-m", module, "--size", resolution]
+    command = [sys.executable, "-m", module, "--size", resolution, "--rate", str(rate)]
+    command += ["--pairs", str(round(rate * seconds)), "--network", size]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         reason = (done.stderr.strip() or "no reason given").splitlines()[-1]
@@ -96,10 +103,13 @@ def _time_pipeline(resolution: str, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(result, indent=1))
         return
+    since, name = ("stamp", "latency") if size else ("arrival", "overhead")
     typer.echo(
         f"{result['resolution']} at {result['rate_hz']:g} Hz, {result['fused']} pairs, "
-        f"{result['dropped']} dropped: from the later message's arrival to publication "
-        f"{result['overhead_ms_p50']:.1f} ms (p50), {result['overhead_ms_p95']:.1f} ms (p95)"
+        f"{result['dropped']} dropped: from the later message's {since} to publication "
+        f"{result[f'{name}_ms_p50']:.1f} ms (p50), {result[f'{name}_ms_p95']:.1f} ms (p95)"
     )
+    if size:
+        typer.echo(f"network: {result['network']}")
     stages = ", ".join(f"{name} {ms:.1f}" for name, ms in result["stages"].items())
     typer.echo(f"of it, ms (p50): {stages}")

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from amg_fuse_ros.network.amg_fuse import SIZE_MULTIPLE
 from amg_fuse_ros.network.blocks import reflect_to_multiple
 from amg_fuse_ros.network.fusion_network import FusionNetwork, NetworkSize, check_pair
 
@@ -86,7 +87,11 @@ class Nano(FusionNetwork):
         """
         check_pair(visible, thermal)
         h, w = visible.shape[-2:]
-        vi, ir = (reflect_to_multiple(x, MULTIPLE) for x in (visible, thermal))
+        # In two steps, so that engines that are built for multiples of 8 compute the same.
+        vi, ir = (
+            reflect_to_multiple(reflect_to_multiple(x, SIZE_MULTIPLE), MULTIPLE)
+            for x in (visible, thermal)
+        )
         planes = F.pixel_shuffle(self._features(vi, ir), 2)
         mask = torch.sigmoid(planes[:, :MASK])
         restored = vi + planes[:, MASK : MASK + CORRECTION]
