@@ -103,27 +103,40 @@ REMAPPINGS = [
 ]
 
 
-def start_nodes(context: LaunchContext):
-    params_file = LaunchConfiguration("params_file").perform(context)
-    if not Path(params_file).is_file():
-        raise FileNotFoundError(f"params_file: there is no file {params_file}")
-    # A dictionary after the file wins, whichever node names the file has.
-    overrides = {
+def existing_file(context: LaunchContext, argument: str):
+    path = LaunchConfiguration(argument).perform(context)
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"{argument}: there is no file {path}")
+    return path
+
+
+def given_overrides(context: LaunchContext, table: dict):
+    return {
         parameter: ParameterValue(LaunchConfiguration(argument), value_type=value_type)
-        for argument, (parameter, value_type) in OVERRIDES.items()
+        for argument, (parameter, value_type) in table.items()
         if LaunchConfiguration(argument).perform(context)
     }
+
+
+def rviz(overrides: dict):
+    return Node(
+        package="rviz2",
+        executable="rviz2",
+        namespace=LaunchConfiguration("namespace"),
+        parameters=[{k: v for k, v in overrides.items() if k == "use_sim_time"}],
+        remappings=REMAPPINGS,
+        arguments=["-d", [SHARE, "/config/fusion.rviz"]],
+        condition=IfCondition(LaunchConfiguration("rviz")),
+    )
+
+
+def start_nodes(context: LaunchContext):
+    params_file = existing_file(context, "params_file")
+    # A dictionary after the file wins, whichever node names the file has.
+    overrides = given_overrides(context, OVERRIDES)
     # RViz first: where it is not installed, nothing is left running.
     return [
-        Node(
-            package="rviz2",
-            executable="rviz2",
-            namespace=LaunchConfiguration("namespace"),
-            parameters=[{k: v for k, v in overrides.items() if k == "use_sim_time"}],
-            remappings=REMAPPINGS,
-            arguments=["-d", [SHARE, "/config/fusion.rviz"]],
-            condition=IfCondition(LaunchConfiguration("rviz")),
-        ),
+        rviz(overrides),
         LifecycleNode(
             package="amg_fuse_ros",
             executable="fusion_node",
@@ -137,26 +150,28 @@ def start_nodes(context: LaunchContext):
     ]
 
 
-def generate_launch_description():
+def use_fastdds_profile():
     profile = [SHARE, "/config/fastdds.xml"]
     # Jazzy reads the first of these variables, later distributions prefer the second.
     jazzy, later = "FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE"
     with_profile = IfCondition(LaunchConfiguration("fastdds_profile"))
+    return [
+        SetEnvironmentVariable(
+            jazzy,
+            EnvironmentVariable(
+                jazzy, default_value=EnvironmentVariable(later, default_value=profile)
+            ),
+            condition=with_profile,
+        ),
+        SetEnvironmentVariable(
+            later,
+            EnvironmentVariable(later, default_value=EnvironmentVariable(jazzy)),
+            condition=with_profile,
+        ),
+    ]
+
+
+def generate_launch_description():
     return LaunchDescription(
-        [
-            *ARGUMENTS,
-            SetEnvironmentVariable(
-                jazzy,
-                EnvironmentVariable(
-                    jazzy, default_value=EnvironmentVariable(later, default_value=profile)
-                ),
-                condition=with_profile,
-            ),
-            SetEnvironmentVariable(
-                later,
-                EnvironmentVariable(later, default_value=EnvironmentVariable(jazzy)),
-                condition=with_profile,
-            ),
-            OpaqueFunction(function=start_nodes),
-        ]
+        [*ARGUMENTS, *use_fastdds_profile(), OpaqueFunction(function=start_nodes)]
     )

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from amg_fuse_ros import detector_settings
 from amg_fuse_ros.settings import BY_NAME
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -40,6 +41,7 @@ def loaded(path):
 def test_the_launch_files_are_there():
     assert [path.name for path in LAUNCH_FILES] == [
         "fusion.launch.py",
+        "fusion_detector.launch.py",
         "multi_camera.launch.py",
         "replay.launch.py",
     ]
@@ -74,19 +76,35 @@ def test_a_replay_takes_the_arguments_of_the_fusion_it_includes():
     assert declarations(ROOT / "launch" / "fusion.launch.py").keys() <= replay
 
 
-def test_overriding_arguments_are_empty_unless_given_and_name_real_settings():
-    tree = ast.parse((ROOT / "launch" / "fusion.launch.py").read_text())
+def test_a_detector_takes_the_arguments_of_the_fusion_it_looks_at():
+    path = ROOT / "launch" / "fusion_detector.launch.py"
+    taken = {argument.name for argument in loaded(path).get_launch_arguments()}
+    assert declarations(ROOT / "launch" / "fusion.launch.py").keys() <= taken
+
+
+@pytest.mark.parametrize(
+    ("file", "name", "settings"),
+    [
+        ("fusion.launch.py", "OVERRIDES", BY_NAME),
+        ("fusion_detector.launch.py", "DETECTOR_OVERRIDES", detector_settings.BY_NAME),
+    ],
+)
+def test_overriding_arguments_are_empty_unless_given_and_name_real_settings(file, name, settings):
+    tree = ast.parse((ROOT / "launch" / file).read_text())
     (table,) = (
         node.value
         for node in tree.body
-        if isinstance(node, ast.Assign) and node.targets[0].id == "OVERRIDES"
+        if isinstance(node, ast.Assign) and node.targets[0].id == name
     )
-    arguments = declarations(ROOT / "launch" / "fusion.launch.py")
+    arguments = {
+        **declarations(ROOT / "launch" / "fusion.launch.py"),
+        **declarations(ROOT / "launch" / file),
+    }
     for argument, entry in zip(table.keys, table.values, strict=True):
         parameter, value_type = ast.literal_eval(entry.elts[0]), entry.elts[1].id
         assert ast.literal_eval(arguments[argument.value]["default_value"]) == ""
         if parameter != "use_sim_time":  # of every node
-            assert BY_NAME[parameter].type.__name__ == value_type
+            assert settings[parameter].type.__name__ == value_type
 
 
 @pytest.fixture(scope="module")

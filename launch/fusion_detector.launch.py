@@ -1,0 +1,106 @@
+"""Starts the fusion node and a detector of what it publishes, in one process on request.
+
+The arguments of fusion.launch.py are understood, too. Arguments that stay empty leave the parameter
+files' values as they are.
+"""
+
+import runpy
+from pathlib import Path
+
+from launch import LaunchContext, LaunchDescription
+from launch.actions import DeclareLaunchArgument, OpaqueFunction
+from launch.substitutions import LaunchConfiguration
+from launch_ros.actions import LifecycleNode, Node
+from launch_ros.substitutions import FindPackageShare
+
+FUSION = runpy.run_path(str(Path(__file__).with_name("fusion.launch.py")))
+"""What the two launch files share; an included one would start its node in a process of its own."""
+
+SHARE = FindPackageShare("amg_fuse_ros")
+
+ARGUMENTS = [
+    DeclareLaunchArgument(
+        "model",
+        default_value="",
+        description="Network file or folder of the detector; empty: that of the parameter file.",
+    ),
+    DeclareLaunchArgument(
+        "tracking",
+        default_value="",
+        choices=["", "true", "false"],
+        description="Give objects ids that stay from image to image.",
+    ),
+    DeclareLaunchArgument(
+        "image_topic",
+        default_value="fused/image",
+        description="What the detector looks at, unless composed.",
+    ),
+    DeclareLaunchArgument(
+        "detector_params_file",
+        default_value=[SHARE, "/config/detector.yaml"],
+        description="Parameter file of the detector node.",
+    ),
+    DeclareLaunchArgument(
+        "composed",
+        default_value="false",
+        choices=["true", "false"],
+        description="Run both nodes in one process, where the fused image needs no DDS.",
+    ),
+]
+
+DETECTOR_OVERRIDES = {
+    "model": ("model", str),
+    "tracking": ("tracking", bool),
+    "autostart": ("autostart", bool),
+    "use_sim_time": ("use_sim_time", bool),
+}
+"""Argument: the parameter that it sets, if given, and its type."""
+
+
+def start_nodes(context: LaunchContext):
+    existing_file, given_overrides = FUSION["existing_file"], FUSION["given_overrides"]
+    detector_file = existing_file(context, "detector_params_file")
+    overrides = given_overrides(context, DETECTOR_OVERRIDES)
+    common = {
+        "package": "amg_fuse_ros",
+        "namespace": LaunchConfiguration("namespace"),
+        "ros_arguments": ["--log-level", LaunchConfiguration("log_level")],
+        "output": "screen",
+    }
+    if LaunchConfiguration("composed").perform(context) == "true":
+        of_fusion = given_overrides(context, FUSION["OVERRIDES"])
+        return [
+            FUSION["rviz"](of_fusion),
+            # Without a name, which would be that of both nodes.
+            Node(
+                executable="fusion_detector",
+                parameters=[
+                    existing_file(context, "params_file"),
+                    detector_file,
+                    {**of_fusion, **overrides},
+                ],
+                remappings=FUSION["REMAPPINGS"],
+                **common,
+            ),
+        ]
+    return [
+        *FUSION["start_nodes"](context),
+        LifecycleNode(
+            executable="detector_node",
+            name="detector_node",
+            parameters=[detector_file, overrides],
+            remappings=[("fused/image", LaunchConfiguration("image_topic"))],
+            **common,
+        ),
+    ]
+
+
+def generate_launch_description():
+    return LaunchDescription(
+        [
+            *ARGUMENTS,
+            *FUSION["ARGUMENTS"],
+            *FUSION["use_fastdds_profile"](),
+            OpaqueFunction(function=start_nodes),
+        ]
+    )
