@@ -5,8 +5,10 @@ files' values as they are.
 """
 
 import runpy
+import tempfile
 from pathlib import Path
 
+import yaml
 from launch import LaunchContext, LaunchDescription
 from launch.actions import DeclareLaunchArgument, OpaqueFunction
 from launch.substitutions import LaunchConfiguration
@@ -57,6 +59,14 @@ DETECTOR_OVERRIDES = {
 """Argument: the parameter that it sets, if given, and its type."""
 
 
+def file_for_the_detector(context: LaunchContext, overrides: dict):
+    """A dictionary would be for both nodes of a process, and come after what a file names one."""
+    values = {name: value.evaluate(context) for name, value in overrides.items()}
+    with tempfile.NamedTemporaryFile("w", prefix="detector_", suffix=".yaml", delete=False) as file:
+        yaml.safe_dump({"/**/detector_node": {"ros__parameters": values}}, file)
+    return file.name
+
+
 def start_nodes(context: LaunchContext):
     existing_file, given_overrides = FUSION["existing_file"], FUSION["given_overrides"]
     detector_file = existing_file(context, "detector_params_file")
@@ -76,8 +86,11 @@ def start_nodes(context: LaunchContext):
                 executable="fusion_detector",
                 parameters=[
                     existing_file(context, "params_file"),
+                    of_fusion,
+                    # What a file of the user's leaves out must not come from the fusion's.
+                    [SHARE, "/config/detector.yaml"],
                     detector_file,
-                    {**of_fusion, **overrides},
+                    file_for_the_detector(context, overrides),
                 ],
                 remappings=FUSION["REMAPPINGS"],
                 **common,
