@@ -424,6 +424,20 @@ def test_a_calibrated_thermal_image_comes_onto_the_rgb_pixels():
     np.testing.assert_allclose(engine.thermal[:, :-6], unit(thermal)[:, 6:], atol=1e-6)
 
 
+def test_another_calibration_holds_from_the_next_pair_on():
+    thermal, rgb = smooth_pair(32, 40)
+    engine = OneCamera("thermal")
+    fuser = Fuser(engine, calibration=moved_right(6))
+    for pixels in (6, 3, 6):
+        fuser.calibration = moved_right(pixels)
+        fuser.fuse(thermal, rgb)
+        expected = unit(thermal)[:, pixels:]
+        np.testing.assert_allclose(engine.thermal[:, :-pixels], expected, atol=1e-6)
+    fuser.calibration = None
+    fuser.fuse(thermal, rgb)
+    np.testing.assert_allclose(engine.thermal, unit(thermal), atol=1e-6)
+
+
 def test_pixels_that_the_thermal_camera_does_not_see_are_the_rgb_images():
     thermal, rgb = smooth_pair(32, 40)
     frame = Fuser(OneCamera("thermal"), calibration=moved_right(6)).fuse(thermal, rgb)

@@ -44,6 +44,9 @@ GRID_PX = 4
 """Two cameras are asked for one pixel of so many in a row, and the others interpolated: lenses bend
 things slowly, so that this costs a few thousandths of a pixel, and a sixteenth of the time."""
 
+EDGE_PX = 1e-3
+"""What rounding may put outside of the thermal image, which is on its border."""
+
 
 class Calibration(Protocol):
     """Where pixels of the RGB image lie in the thermal image."""
@@ -175,8 +178,7 @@ def displacement(a: TwoCameras, b: TwoCameras) -> float:
 def share_seen(calibration: Calibration) -> float:
     """Which part of the RGB image the thermal camera sees, 0 to 1, from a sample of its pixels."""
     places = calibration.to_thermal(_sample(calibration.rgb_size, 32))
-    inside = (places >= 0) & (places <= np.array(calibration.thermal_size) - 1)
-    return float(inside.all(axis=1).mean())
+    return float(_inside(places[:, 0], places[:, 1], calibration.thermal_size).mean())
 
 
 def _sample(size: Size, count: int = 8) -> Points:
@@ -224,9 +226,15 @@ class Registrar:
             tables = (spread_y @ table @ spread_x.T for table in tables)
         limit = 4.0 * MAX_SIDE
         columns, rows = (table.clip(-limit, limit).astype(np.float32) for table in tables)
-        inside = (columns >= 0) & (columns <= thermal[0] - 1)
-        self._seen = inside & (rows >= 0) & (rows <= thermal[1] - 1)
+        self._seen = _inside(columns, rows, thermal)
         self._places, self._fractions = cv2.convertMaps(columns, rows, cv2.CV_16SC2)
+
+
+def _inside(x: NDArray[Any], y: NDArray[Any], size: Size) -> NDArray[np.bool_]:
+    width, height = size
+    inside = (x >= -EDGE_PX) & (x <= width - 1 + EDGE_PX)
+    seen: NDArray[np.bool_] = inside & (y >= -EDGE_PX) & (y <= height - 1 + EDGE_PX)
+    return seen
 
 
 def _grid(count: int, step: int) -> tuple[Matrix, Matrix]:

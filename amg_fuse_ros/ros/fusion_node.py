@@ -42,7 +42,7 @@ from amg_fuse_ros.ros.lifecycle import refuse_impossible_transitions, state_of
 from amg_fuse_ros.ros.loading import load_fuser
 from amg_fuse_ros.ros.outputs import FrameListener, Outputs
 from amg_fuse_ros.ros.pairing import Pairing, apply_to_pairing, make_pairing
-from amg_fuse_ros.ros.rig import Rig
+from amg_fuse_ros.ros.rig import Rig, RigError
 from amg_fuse_ros.ros.subscriptions import reliability_of
 from amg_fuse_ros.ros.time_jumps import stamp_ns_of
 from amg_fuse_ros.settings import Settings, SettingValue, defaults, gain_settings
@@ -314,10 +314,10 @@ class FusionNode(LifecycleNode):
                 )
             )
 
-    def _calibration_problem(self) -> str:
+    def _calibration_problem(self) -> RigError | None:
         frames = [self._cameras[name].frame_id for name in ("thermal", "rgb")]
         if self._rig is None or None in frames:
-            return ""
+            return None
         return self._rig.problem(*map(str, frames))
 
     def _tell(self, severity: Severity, text: str) -> None:
@@ -341,6 +341,7 @@ class FusionNode(LifecycleNode):
         values = {
             "state": "active" if self._active else "inactive",
             "fused at": maker.fused_at,
+            "calibration": self._rig.words if self._rig else "-",
             "latency budget": self._budget.words or "-",
             "thermal clock behind, estimated [ms]": self._clocks.milliseconds,
             **fuser_values(maker.fuser),

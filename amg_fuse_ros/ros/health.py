@@ -7,6 +7,7 @@ from typing import Protocol
 from amg_fuse_ros.latency_budget import LatencyBudget
 from amg_fuse_ros.monitoring import ClockOffset, Fault, Severity, Statistics, StreamState
 from amg_fuse_ros.ros.camera import Camera
+from amg_fuse_ros.ros.rig import RigError
 from amg_fuse_ros.setting import Settings
 
 WARN, ERROR = Severity.WARN, Severity.ERROR
@@ -95,7 +96,7 @@ class Health:
         cameras: Mapping[str, Camera],
         pairing: Pairing | None,
         engine_problem: str = "",
-        calibration_problem: str = "",
+        calibration_problem: RigError | None = None,
         *,
         stalled: bool = False,
     ) -> Iterator[Fault]:
@@ -105,7 +106,7 @@ class Health:
             cameras: By name; none while the node is inactive.
             pairing: What pairs their streams.
             engine_problem: Why the engine is not the one that was asked for; else empty.
-            calibration_problem: Why it is not known where the thermal image lies; else empty.
+            calibration_problem: Why it is not known where the thermal image lies; else ``None``.
             stalled: Whether the engine hung so often that nothing more is begun.
         """
         for camera, other in (("thermal", "rgb"), ("rgb", "thermal")):
@@ -137,19 +138,21 @@ class Health:
             key = f"{name} {StreamState.UNREADABLE.value}"
             yield Fault(key, ERROR, f"{camera.topic}: {monitor.problem}; such images are left out")
 
-    def _of_calibration(self, cameras: Mapping[str, Camera], problem: str) -> Iterator[Fault]:
+    def _of_calibration(
+        self, cameras: Mapping[str, Camera], problem: RigError | None
+    ) -> Iterator[Fault]:
         """What is wrong for so long that it is not just on its way."""
-        if not problem:
+        now = monotonic()
+        if problem is None:
             self._uncalibrated = None
             return
-        now = monotonic()
         if self._uncalibrated is None:
             self._uncalibrated = now
         if now - self._uncalibrated >= float(self._settings["faults.missing_after_s"]):
             consequence = self._consequence(cameras["rgb"])
             severity = ERROR if consequence == NOTHING else WARN
             text = f"it is not known where the thermal image lies: {problem}; {consequence}"
-            yield Fault("calibration", severity, text)
+            yield Fault(f"calibration {problem.lacks}", severity, text)
 
     def _consequence(self, other: Camera) -> str:
         if not other.monitor.usable:

@@ -30,6 +30,18 @@ TF_QUEUE = 100
 """As tf2_ros has it."""
 
 
+class RigError(CalibrationError):
+    """It is not known where the thermal image lies; the message says why, and what to do.
+
+    Attributes:
+        lacks: What is missing or wrong: ``camera_info``, ``tf`` or ``pose``.
+    """
+
+    def __init__(self, lacks: str, text: str) -> None:
+        super().__init__(text)
+        self.lacks = lacks
+
+
 class Rig:
     """The two cameras of a configured node; for use from several threads.
 
@@ -63,6 +75,7 @@ class Rig:
         self._seen_through: dict[str, SeenThrough | CalibrationError] = {}
         self._tree = TransformTree()
         self._made: TwoCameras | None = None
+        self._share = 0.0
 
     @property
     def rgb_info(self) -> CameraInfo | None:
@@ -111,8 +124,7 @@ class Rig:
             It; ``None`` if both cameras are to be taken for one view.
 
         Raises:
-            CalibrationError: If something of it is missing or makes no sense; the message says
-                what, and what to do.
+            RigError: If something of it is missing or makes no sense.
         """
         parts = self._parts
         if parts is not None and parts.homography is not None:
@@ -122,22 +134,36 @@ class Rig:
         with self._lock:
             made = self._assemble(parts or CalibrationParts(), thermal_frame, rgb_frame)
             if self._made is None or displacement(self._made, made) >= STILL_PX:
-                if share_seen(made) == 0:
-                    raise CalibrationError(
+                share = share_seen(made)
+                if share == 0:
+                    raise RigError(
+                        "pose",
                         "by the calibration the thermal camera sees nothing of what the RGB camera "
                         "sees: are the frames optical ones (z ahead, x right, y down), and is the "
-                        "pose that of the RGB camera in the thermal one's frame?"
+                        "pose that of the RGB camera in the thermal one's frame?",
                     )
-                self._made = made
+                self._made, self._share = made, share
             return self._made
 
-    def problem(self, thermal_frame: str, rgb_frame: str) -> str:
-        """Why there is no calibration, in words; empty if there is one or none is wanted."""
+    @property
+    def words(self) -> str:
+        """What the calibration is, for people."""
+        parts = self._parts
+        if parts is not None and parts.homography is not None:
+            return "homography"
+        if parts is None and not self._from_topics:
+            return "none, both cameras are taken for one view"
+        if self._made is None:
+            return "two cameras, not known yet"
+        return f"two cameras, thermal sees {100 * self._share:.0f} % of the RGB image"
+
+    def problem(self, thermal_frame: str, rgb_frame: str) -> RigError | None:
+        """What `calibration` raises at the moment, if it does."""
         try:
             self.calibration(thermal_frame, rgb_frame)
-        except CalibrationError as error:
-            return str(error)
-        return ""
+        except RigError as error:
+            return error
+        return None
 
     def rgb_view(self) -> tuple[Size | None, str]:
         """Size and frame of the RGB images, as far as they are known without one."""
@@ -202,15 +228,17 @@ class Rig:
             topic = self._topics.get(name, f"{name}/camera_info")
             assert self._node is not None
             publishers = self._node.count_publishers(topic)
-            raise CalibrationError(
+            raise RigError(
+                "camera_info",
                 f"no CameraInfo on {topic} so far; "
                 + (f"{publishers} publish it" if publishers else "nobody publishes it")
                 + ": start the camera's driver with its calibration, or set calibration.intrinsics "
-                "to file"
+                "to file",
             )
         found = self._seen_through[name]
         if isinstance(found, CalibrationError):
-            raise CalibrationError(f"the CameraInfo on {self._topics[name]} is of no use: {found}")
+            text = f"the CameraInfo on {self._topics[name]} is of no use: {found}"
+            raise RigError("camera_info", text)
         return found
 
     def _look_up(self, thermal_frame: str, rgb_frame: str) -> Pose:
@@ -219,18 +247,20 @@ class Rig:
         try:
             matrix = self._tree.between(rgb, thermal)
         except LookupError as error:
-            raise CalibrationError(
+            raise RigError(
+                "tf",
                 f"on /tf and /tf_static {error}; publish the missing link (robot_state_publisher, "
-                "static_transform_publisher), or set calibration.extrinsics to file"
+                "static_transform_publisher), or set calibration.extrinsics to file",
             ) from error
         return Pose(matrix[:3, :3], matrix[:3, 3])
 
     def _frame(self, name: str, frame_id: str) -> str:
         frame = str(self._settings[f"calibration.{name}_frame"]) or frame_id
         if not frame:
-            raise CalibrationError(
+            raise RigError(
+                "tf",
                 f"the {name} images have no frame_id: let the driver set it, or set "
-                f"calibration.{name}_frame"
+                f"calibration.{name}_frame",
             )
         return frame
 

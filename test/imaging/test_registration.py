@@ -14,6 +14,8 @@ from amg_fuse_ros.imaging.registration import (
     Pose,
     Registrar,
     TwoCameras,
+    displacement,
+    share_seen,
 )
 
 RGB, THERMAL = (64, 48), (40, 32)
@@ -102,6 +104,23 @@ class TestTwoCameras:
         exact = rig.to_thermal(np.column_stack((columns, rows)).astype(np.float64))[:, 0]
         assert seen.mean() > 0.7
         assert np.abs(mapped[seen] - exact).max() < 1 / 32 + 0.01  # remap's fractions, and ours
+
+    def test_that_are_one_and_the_same_see_all_of_each_other(self):
+        for lens in (RGB_CAMERA, THERMAL_CAMERA):
+            both = TwoCameras(lens, lens, Pose(np.eye(3), np.zeros(3)))
+            mapped, seen = Registrar(both)(unit(*lens.size), lens.size)
+            assert seen.all()
+            np.testing.assert_allclose(mapped, unit(*lens.size), atol=2e-3)
+
+    def test_are_as_far_apart_as_the_place_that_moved_most(self):
+        still, moved = cameras(baseline=0.1), cameras(baseline=0.4)
+        assert displacement(still, still) == displacement(still, cameras()) == 0
+        assert displacement(still, moved) == pytest.approx(50 * 0.3 / 30, abs=0.02)
+        assert displacement(still, cameras(distance=5.0)) == pytest.approx(50 * 0.1 / 6, abs=0.05)
+
+    def test_know_how_much_of_the_rgb_image_the_thermal_camera_sees(self):
+        _, seen = Registrar(cameras())(unit(*THERMAL), RGB)
+        assert share_seen(cameras()) == pytest.approx(seen.mean(), abs=0.05)
 
     def test_a_narrow_thermal_lens_that_bends_much_does_not_appear_twice(self):
         bent = CameraModel(THERMAL, THERMAL_CAMERA.matrix, np.array([-0.9, 0.0, 0.0, 0.0]))
