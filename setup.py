@@ -74,6 +74,7 @@ setup(
             "scipy>=1.11",
             "matplotlib>=3.8",
             "Jinja2>=3.1",
+            "torchvision>=0.20",
         ],
         "ray": ["ray>=2.40"],
         # YOLO, under AGPL-3.0; `lap` is what its ByteTrack needs. About 220 MB installed.

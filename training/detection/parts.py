@@ -71,6 +71,8 @@ class LabelledPair(NamedTuple):
     """H W 3, RGB."""
     lines: str
     """Its label file."""
+    classes: Image | None = None
+    """H W: the class of each pixel, where classes are to be kept."""
 
 
 @dataclass
@@ -144,6 +146,10 @@ def write_part(
             path = out / part / folder / f"{pair.name}.png"
             if not cv2.imwrite(str(path), image):
                 raise OSError(f"could not write {path}")
+        if pair.classes is not None:
+            (out / part / "classes").mkdir(exist_ok=True)
+            if not cv2.imwrite(str(out / part / "classes" / f"{pair.name}.png"), pair.classes):
+                raise OSError(f"could not write the classes of {part}/{pair.name}")
         (out / part / "labels" / f"{pair.name}.txt").write_text(pair.lines, "utf-8")
         report.pairs[part] += 1
         boxes.update(settings.classes[int(line.split()[0])] for line in pair.lines.splitlines())

@@ -2,7 +2,7 @@
 
 import hashlib
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import cv2
@@ -70,7 +70,7 @@ def recorded_parts(data: Path, test: Path, out: Path, settings: PairSettings) ->
                 f"{folder}: no labelled pairs; expected labels/STEM.txt beside the image folders"
                 f"\n{report}".rstrip()
             )
-    card = parts_card(settings, recorded=_contents([*training, *tested]))
+    card = parts_card(settings, recorded=contents_of([*training, *tested]))
     if known := known_parts(out, card):
         return known
     train, val = split_by_scene(training, settings.validation_share)
@@ -168,39 +168,53 @@ def _recorded(
     report: PairsReport,
     weather: str = "",
 ) -> Iterator[LabelledPair]:
-    """Each pair in one weather, or in several versions of which the first is clear."""
-    others = [name for name in settings.weathers if name != CLEAR]
     for files in pairs:
-        try:
-            clear, heat = read_pair(files)
-        except ValueError as error:
-            logger.warning("left out: %s", error)
-            if files.name not in report.unreadable:
-                report.unreadable.append(files.name)
-            continue
         labels = labels_of(files)
         found = LabelReport()
         boxes = read_labels(labels, names[labels.parent], settings.classes, found)
         report.lines_left_out += len(found.unreadable) + len(found.outside)
         lines = "".join(label_line(box, settings.classes) for box in boxes)
-        for version in range(versions):
-            rng = _generator(files.name, weather or f"version {version}")
-            chosen = weather or (str(rng.choice(others)) if version and others else CLEAR)
-            severity = TEST_SEVERITY if weather else TRAIN_SEVERITY
-            visible, thermal = in_weather(clear, heat, chosen, rng, severity)
-            stem = files.name.replace("/", "__") + (f"__{version}" if versions > 1 else "")
-            yield LabelledPair(
-                stem, _smaller(thermal, settings.side), _smaller(visible, settings.side), lines
-            )
+        for pair in versions_of(files, settings, versions, report, weather):
+            yield pair._replace(lines=lines)
 
 
-def _smaller(image: Image, side: int) -> Image:
+def versions_of(
+    files: PairFiles,
+    settings: PairSettings,
+    versions: int,
+    report: PairsReport,
+    weather: str = "",
+) -> Iterator[LabelledPair]:
+    """A pair in one weather, or in several versions of which the first is clear; no labels.
+
+    One that cannot be read is told, counted and left out.
+    """
+    others = [name for name in settings.weathers if name != CLEAR]
+    try:
+        clear, heat = read_pair(files)
+    except ValueError as error:
+        logger.warning("left out: %s", error)
+        if files.name not in report.unreadable:
+            report.unreadable.append(files.name)
+        return
+    for version in range(versions):
+        rng = _generator(files.name, weather or f"version {version}")
+        chosen = weather or (str(rng.choice(others)) if version and others else CLEAR)
+        severity = TEST_SEVERITY if weather else TRAIN_SEVERITY
+        visible, thermal = in_weather(clear, heat, chosen, rng, severity)
+        stem = files.name.replace("/", "__") + (f"__{version}" if versions > 1 else "")
+        side = settings.side
+        yield LabelledPair(stem, smaller(thermal, side), smaller(visible, side), "")
+
+
+def smaller(image: Image, side: int, way: int = cv2.INTER_AREA) -> Image:
+    """The image with that longer side in pixels, or as it is where that is no longer."""
     height, width = image.shape[:2]
     factor = side / max(height, width)
     if factor >= 1:
         return image
     size = max(1, round(width * factor)), max(1, round(height * factor))
-    return cv2.resize(image, size, interpolation=cv2.INTER_AREA).astype(np.uint8)
+    return cv2.resize(image, size, interpolation=way).astype(np.uint8)
 
 
 def _generator(*names: str) -> np.random.Generator:
@@ -209,12 +223,12 @@ def _generator(*names: str) -> np.random.Generator:
     return np.random.default_rng(int.from_bytes(whole[:8], "little"))
 
 
-def _contents(pairs: Iterable[PairFiles]) -> str:
+def contents_of(pairs: Iterable[PairFiles], label: Callable[[PairFiles], Path] = labels_of) -> str:
     """Digest of the images and labels of pairs."""
     return digest(
         part
         for files in pairs
-        for part in (files.name.encode(), *_bytes_of((*files.paths, labels_of(files))))
+        for part in (files.name.encode(), *_bytes_of((*files.paths, label(files))))
     )
 
 

@@ -231,7 +231,7 @@ def _row(
         for column, name in enumerate(("50", "")):
             better = max(cameras, key=lambda camera: float(means[camera, weather][column]))
             gains[f"better{name}"] = better
-            gains[f"gain{name}"] = _estimate(
+            gains[f"gain{name}"] = estimate(
                 mean[column] - means[better, weather][column],
                 drawn[:, column] - samples[better, weather][:, column],
             )
@@ -246,8 +246,8 @@ def _row(
         kind,
         float(rates[0]),
         float(rates[1]),
-        _estimate(mean[0], drawn[:, 0]),
-        _estimate(mean[1], drawn[:, 1]),
+        estimate(mean[0], drawn[:, 0]),
+        estimate(mean[1], drawn[:, 1]),
         classes=scores,
         **gains,
     )
@@ -257,7 +257,8 @@ def _ap(precision: Floats) -> tuple[float, float]:
     return float(precision[0]), float(precision.mean())
 
 
-def _estimate(mean: float, drawn: Floats) -> Estimate:
+def estimate(mean: float, drawn: Floats) -> Estimate:
+    """A mean with the interval that its resampled values give."""
     known = drawn[~np.isnan(drawn)]
     if len(known) < 2:
         return Estimate(float(mean), float("nan"), float("nan"))
