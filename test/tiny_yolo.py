@@ -26,7 +26,9 @@ def exported(factory: pytest.TempPathFactory, task: str = "") -> Path:
 
 
 def export_tiny_yolo(folder: Path, task: str = "") -> Path:
-    """An ONNX file; one that detects reports a small box around each point of its grids.
+    """An ONNX file with the .pt file that it was made from beside it.
+
+    One that detects reports a small box around each point of its grids.
 
     Args:
         folder: Where to.
@@ -48,6 +50,9 @@ def export_tiny_yolo(folder: Path, task: str = "") -> Path:
         _speak_up(yolo.model)
     # `export` writes beside the file that the network came from.
     yolo.model.pt_path = str(path.with_suffix(".pt"))
+    # `save` would store half precision, in which these weights are not finite.
+    arguments = {"task": yolo.task, "imgsz": SIDE}
+    torch.save({"model": yolo.model, "train_args": arguments}, path.with_suffix(".pt"))
     return Path(yolo.export(format="onnx", imgsz=SIDE, simplify=False, verbose=False))
 
 

@@ -9,7 +9,7 @@ import sys
 
 import typer
 
-from amg_fuse_ros.cli import bench, calibrate, engines, fuse, info, make, replay
+from amg_fuse_ros.cli import bench, calibrate, detector, engines, fuse, info, make, replay
 from amg_fuse_ros.cli.terminal import say, show_engine_log
 
 app = typer.Typer(
@@ -28,6 +28,7 @@ for command in (
     bench.bench,
     engines.build_engine,
     engines.export,
+    detector.convert_detector,
 ):
     app.command()(command)
 

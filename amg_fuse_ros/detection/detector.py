@@ -61,9 +61,10 @@ class Detector:
         if path.suffix.lower() in {".pt", ".pth"}:
             logger.warning(
                 "%s is a pickle and can run any code while it is loaded: use files from sources "
-                "you trust only, or convert it once (yolo export model=%s format=onnx)",
+                "you trust only, or convert it once: amg-fuse convert-detector %s --out %s.onnx",
                 path,
                 path.name,
+                path.stem,
             )
         return cls(Yolo(path, device, half))
 

@@ -136,6 +136,25 @@ class Yolo:
         )
 
 
+def export(path: Path, form: str, size: tuple[int, int], *, half: bool, device: str) -> Path:
+    """Write a ``.pt`` network in another form, beside its file.
+
+    See :func:`amg_fuse_ros.detection.conversion.convert` for the arguments and errors.
+
+    Returns:
+        What was written.
+    """
+    ultralytics = _import_quietly("ultralytics")
+    where = _device(device)
+    options: dict[str, Any] = {"format": form, "imgsz": list(size), "batch": 1, "device": where}
+    if form != "openvino":
+        options["simplify"] = False  # it would need one more library
+    if half:
+        options["quantize"] = 16
+    with _in_words(path, f"convert it to {form}"), _process_kept():
+        return Path(ultralytics.YOLO(str(path)).export(verbose=False, **options))
+
+
 def _inside(boxes: NDArray[Any], height: int, width: int) -> NDArray[np.float32]:
     limits = np.array([width, height, width, height], np.float32)
     return np.clip(boxes.astype(np.float32).reshape(-1, 4), 0, limits)
@@ -178,14 +197,14 @@ def _process_kept() -> Iterator[None]:
 
 
 @contextmanager
-def _in_words(path: Path) -> Iterator[None]:
+def _in_words(path: Path, what: str = "load it as a network") -> Iterator[None]:
     try:
         yield
     except Exception as error:  # of any kind: ultralytics and each runtime have their own
         lines = str(error).strip().splitlines()
         reason = f"{type(error).__name__}: {lines[0] if lines else 'no message'}"
         raise ValueError(
-            f"{path}: ultralytics cannot load it as a network ({reason}). Check that the file is "
+            f"{path}: ultralytics cannot {what} ({reason}). Check that the file is "
             "whole and its runtime installed, or export it again"
         ) from error
 
