@@ -11,9 +11,13 @@ import cv2
 import numpy as np
 import pair_trees
 import pytest
+import torch
 import yaml
 from typer.testing import CliRunner
 
+from amg_fuse_ros.network import load_weights
+from amg_fuse_ros.network.checkpoint import read_card, save_weights
+from amg_fuse_ros.network.nano import Nano
 from training.benchmark.identity import FusedStore
 from training.benchmark.methods import Method
 from training.detection.__main__ import app
@@ -24,8 +28,10 @@ from training.detection.parts import PairSettings
 from training.detection.recorded import in_weather, recorded_parts
 from training.detection.report import findings, markdown
 from training.detection.scores import ALL, compare
+from training.detection.task_aware import TaskSettings, fit
 from training.detection.yolo_training import (
     THRESHOLDS,
+    DetectionLoss,
     ImageOutcome,
     YoloSettings,
     average_precision,
@@ -280,6 +286,46 @@ def test_a_detector_goes_out_as_onnx_and_sees_the_same(experiment, tmp_path):
     assert [o.name for o in seen[0]] == [o.name for o in seen[1]]
     for one, other in zip(*seen, strict=True):
         assert one.labelled.tolist() == other.labelled.tolist()
+
+
+def test_a_detectors_loss_changes_what_a_fusion_learns_and_can_be_switched_off(
+    experiment, tmp_path
+):
+    out, _ = experiment
+    data = recordings(tmp_path / "data", STEMS)
+    begin = tmp_path / "nano.safetensors"
+    torch.manual_seed(0)
+    save_weights(Nano(), begin, {})
+    pairs = PairSettings(("person", "car"), ("clear",))
+    learned, told = [], []
+    for number, weight in enumerate((0.0, 0.0, 50.0)):
+        path = tmp_path / f"{number}.safetensors"
+        task = TaskSettings(weight, 2, 2, 64, 64, learning_rate=1e-3)
+        told.append(fit(data, begin, out / "cells" / "visible-s0.pt", path, pairs, task))
+        assert read_card(path)["detector_weight"] == weight
+        learned.append(torch.cat([v.flatten() for v in load_weights(path).state_dict().values()]))
+    assert "detector" not in told[0]
+    assert told[2]["detector"] > 0
+    assert torch.equal(learned[0], learned[1])
+    assert not torch.equal(learned[0], learned[2])
+
+
+def test_a_detector_of_other_classes_is_no_judge(experiment):
+    out, _ = experiment
+    with pytest.raises(ValueError, match=r"knows .*person.*car"):
+        DetectionLoss(out / "cells" / "visible-s0.pt", ["car"])
+
+
+def test_the_detectors_loss_reaches_the_images_with_objects_and_without(experiment):
+    out, _ = experiment
+    judge = DetectionLoss(out / "cells" / "visible-s0.pt", ["person", "car"])
+    images = torch.rand(2, 3, 64, 64, requires_grad=True)
+    none = judge(images, [torch.zeros(0, 5)] * 2)
+    some = judge(images, [torch.tensor([[1, 0.5, 0.5, 0.4, 0.4]]), torch.zeros(0, 5)])
+    assert some.isfinite()
+    assert none.isfinite()
+    some.backward()
+    assert images.grad.abs().sum() > 0
 
 
 def test_bad_weights_data_and_options_end_in_one_sentence(experiment, tmp_path):

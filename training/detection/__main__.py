@@ -20,6 +20,7 @@ from training.detection.recorded import recorded_parts
 from training.detection.report import findings, write_report
 from training.detection.scores import RESAMPLES, compare
 from training.detection.start import train_start
+from training.detection.task_aware import TaskSettings, fit
 from training.detection.yolo_training import YoloSettings, export
 from training.metrics.folder import default_cache
 
@@ -168,6 +169,30 @@ def export_detector(
         errors.print(f"error: {error}", style="bold red", markup=False)
         raise typer.Exit(1) from error
     typer.echo(f"{out}: {out.stat().st_size / 1e6:.1f} MB")
+
+
+@app.command("task")
+def train_for_task(
+    data: Annotated[Path, typer.Option(help="Labelled pairs to train on.")],
+    weights: Annotated[Path, typer.Option(help="Of the size nano, to begin with.")],
+    detector: Annotated[Path, typer.Option(help="A .pt of this command; it is unpickled.")],
+    out: Annotated[Path, typer.Option(help="The weights file to write.")],
+    weight: Annotated[
+        float, typer.Option(min=0, help="Of the detector's loss; 0 switches it off.")
+    ] = TaskSettings.weight,
+    steps: Annotated[int, typer.Option(min=1, help="Of the training.")] = TaskSettings.steps,
+    batch: Annotated[int, typer.Option(min=1, help="Pairs of a step.")] = TaskSettings.batch,
+    classes: Classes = "person,bicycle,car",
+) -> None:
+    """Go on training a fusion with a frozen detector's loss beside its own."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    try:
+        task = TaskSettings(weight=weight, steps=steps, batch=batch)
+        fit(data, weights, detector, out, PairSettings(classes=_names(classes)), task)
+    except (OSError, ValueError, ModuleNotFoundError) as error:
+        errors.print(f"error: {error}", style="bold red", markup=False)
+        raise typer.Exit(1) from error
+    typer.echo(out)
 
 
 def _names(text: str) -> tuple[str, ...]:

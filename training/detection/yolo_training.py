@@ -25,6 +25,7 @@ import numpy as np
 import torch
 import yaml
 from numpy.typing import NDArray
+from torch import Tensor
 
 logger = logging.getLogger(__name__)
 
@@ -246,6 +247,50 @@ def average_precision(
         present = present.astype(np.int64)
         rates[present, 0], rates[present, 1], precision[present] = p, r, ap
     return rates, precision
+
+
+class DetectionLoss:
+    """What a frozen detector has against images: ultralytics' own loss, for training a fusion.
+
+    Args:
+        weights: A ``.pt`` of `train`; it is unpickled, so take your own only.
+        classes: Names that it must know, in their order.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: ultralytics cannot read it, or it knows other classes.
+    """
+
+    def __init__(self, weights: Path, classes: Sequence[str]) -> None:
+        if not weights.is_file():
+            raise FileNotFoundError(f"{weights}: no such file")
+        library = _library()
+        with _in_words(str(weights)):
+            network = library.YOLO(str(weights), task="detect").model
+            network.args = import_module("ultralytics.cfg").get_cfg(overrides=dict(network.args))
+        if (names := [str(name) for name in network.names.values()]) != list(classes):
+            raise ValueError(f"{weights} knows {names}; expected {list(classes)}")
+        self._network = network.float().eval().requires_grad_(requires_grad=False)
+
+    def __call__(self, images: Tensor, boxes: Sequence[Tensor]) -> Tensor:
+        """The loss for one image, mean of the batch; the gradient runs to the images.
+
+        Args:
+            images: B 3 H W, RGB in [0, 1], sides multiples of 32.
+            boxes: For each image N x 5: class number, cx, cy, width, height, relative to its size.
+        """
+        counts = [len(of_one) for of_one in boxes]
+        rows = torch.cat(list(boxes)) if sum(counts) else images.new_zeros(0, 5)
+        numbers = torch.arange(len(counts)).repeat_interleave(torch.tensor(counts))
+        batch = {
+            "img": images,
+            "batch_idx": numbers.float(),
+            "cls": rows[:, :1],
+            "bboxes": rows[:, 1:],
+        }
+        loss, _ = self._network.loss(batch, self._network(images))
+        mean: Tensor = loss.sum() / len(counts)
+        return mean
 
 
 def export(weights: Path, out: Path, side: int, *, half: bool = False) -> None:
