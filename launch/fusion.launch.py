@@ -43,6 +43,9 @@ ARGUMENTS = [
         description="Calibration of the thermal camera, with calibration.intrinsics: topics.",
     ),
     DeclareLaunchArgument(
+        "size", default_value="", description="nano, tiny, full or auto (network.size)."
+    ),
+    DeclareLaunchArgument(
         "weights", default_value="", description="Weights file (network.weights)."
     ),
     DeclareLaunchArgument(
@@ -87,6 +90,7 @@ ARGUMENTS = [
 
 
 OVERRIDES = {
+    "size": ("network.size", str),
     "weights": ("network.weights", str),
     "scale": ("network.scale", float),
     "engine": ("engine", str),
