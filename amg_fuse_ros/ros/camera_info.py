@@ -61,9 +61,7 @@ def read_camera_info(info: CameraInfo, *, rectified: bool = False) -> SeenThroug
             raise CalibrationError("p is 0, which rectified images need")
         r = np.array(info.r, np.float64).reshape(3, 3)
         if r.any():
-            if not np.allclose(r @ r.T, np.eye(3), atol=1e-3):
-                raise CalibrationError("r: expected a rotation, found another matrix")
-            turn = r
+            turn = _nearest_rotation(r)
         model = CameraModel(size, k)
     else:
         name = info.distortion_model
@@ -73,6 +71,17 @@ def read_camera_info(info: CameraInfo, *, rectified: bool = False) -> SeenThroug
         d = np.array(info.d, np.float64)
         model = CameraModel(size, k, d, _MODELS[name])
     return SeenThrough(model.cut(*_read_out(info, size)), turn)
+
+
+def _nearest_rotation(r: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Files round their numbers; of what is left of a rotation the nearest one is taken."""
+    if not np.isfinite(r).all() or not np.allclose(r @ r.T, np.eye(3), atol=1e-2):
+        raise CalibrationError("r: expected a rotation, found another matrix")
+    u, _, v = np.linalg.svd(r)
+    rotation: NDArray[np.float64] = u @ v
+    if np.linalg.det(rotation) < 0:
+        raise CalibrationError("r: expected a rotation, found a reflection")
+    return rotation
 
 
 def size_of_images(info: CameraInfo) -> Size:

@@ -132,17 +132,16 @@ class Rig:
         if parts is None and not self._from_topics:
             return None
         with self._lock:
-            made = self._assemble(parts or CalibrationParts(), thermal_frame, rgb_frame)
-            if self._made is None or displacement(self._made, made) >= STILL_PX:
-                share = share_seen(made)
-                if share == 0:
-                    raise RigError(
-                        "pose",
-                        "by the calibration the thermal camera sees nothing of what the RGB camera "
-                        "sees: are the frames optical ones (z ahead, x right, y down), and is the "
-                        "pose that of the RGB camera in the thermal one's frame?",
-                    )
-                self._made, self._share = made, share
+            try:
+                made = self._assemble(parts or CalibrationParts(), thermal_frame, rgb_frame)
+                if self._made is None or displacement(self._made, made) >= STILL_PX:
+                    self._made, self._share = made, _share_seen(made)
+            except RigError:
+                self._made = None
+                raise
+            except CalibrationError as error:
+                self._made = None
+                raise RigError("pose", str(error)) from error
             return self._made
 
     @property
@@ -228,13 +227,10 @@ class Rig:
             topic = self._topics.get(name, f"{name}/camera_info")
             assert self._node is not None
             publishers = self._node.count_publishers(topic)
-            raise RigError(
-                "camera_info",
-                f"no CameraInfo on {topic} so far; "
-                + (f"{publishers} publish it" if publishers else "nobody publishes it")
-                + ": start the camera's driver with its calibration, or set calibration.intrinsics "
-                "to file",
-            )
+            what = f"no CameraInfo on {topic} so far; "
+            what += f"{publishers} publish it" if publishers else "nobody publishes it"
+            what += ": let the camera's driver send one with each image, or set "
+            raise RigError("camera_info", what + "calibration.intrinsics to file")
         found = self._seen_through[name]
         if isinstance(found, CalibrationError):
             text = f"the CameraInfo on {self._topics[name]} is of no use: {found}"
@@ -279,6 +275,18 @@ class Rig:
     def _take_transforms(self, message: Any) -> None:
         with self._lock:
             self._tree.add(message.transforms)
+
+
+def _share_seen(calibration: TwoCameras) -> float:
+    share = share_seen(calibration)
+    if share == 0:
+        raise RigError(
+            "pose",
+            "by the calibration the thermal camera sees nothing of what the RGB camera sees; check "
+            "that both frames are optical ones (z ahead, x right, y down) and that the pose is that "
+            "of the RGB camera in the thermal one's frame",
+        )
+    return share
 
 
 def _tf_message() -> type:

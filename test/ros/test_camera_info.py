@@ -55,7 +55,14 @@ def test_of_rectified_images_the_projection_holds_and_no_distortion():
     camera, turn = read_camera_info(info(r=turned), rectified=True)
     assert camera.matrix[0].tolist() == [500, 0, 310]
     assert not camera.distortion.any()
-    assert turn.ravel().tolist() == turned
+    np.testing.assert_allclose(turn.ravel(), turned, atol=1e-12)
+
+
+def test_a_rectification_with_rounded_numbers_is_still_a_rotation():
+    rounded = [0.999, -0.045, 0.003, 0.045, 0.999, 0.004, -0.003, -0.004, 1.0]
+    _, turn = read_camera_info(info(r=rounded), rectified=True)
+    np.testing.assert_allclose(turn @ turn.T, np.eye(3), atol=1e-12)
+    np.testing.assert_allclose(turn.ravel(), rounded, atol=1e-3)
 
 
 @pytest.mark.parametrize(
@@ -64,6 +71,8 @@ def test_of_rectified_images_the_projection_holds_and_no_distortion():
         ({"k": [0.0] * 9}, False, "not calibrated"),
         ({"p": [0.0] * 12}, True, "p is 0"),
         ({"r": [2.0] * 9}, True, "r: expected a rotation"),
+        ({"r": [float("nan")] * 9}, True, "r: expected a rotation"),
+        ({"r": [1.0, 0, 0, 0, 1.0, 0, 0, 0, -1.0]}, True, "found a reflection"),
         ({"distortion_model": "ftheta"}, False, "distortion_model: expected one of equidistant"),
         ({"d": [0.1] * 3}, False, "distortion: expected 0 or 4 or 5"),
         ({"d": [float("nan")] * 5}, False, "finite"),

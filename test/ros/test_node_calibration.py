@@ -186,6 +186,9 @@ def test_a_rig_of_topics_and_transforms_is_waited_for_and_followed(run, transfor
 
     tf.moving(link("base", "mast", turn=Quaternion(z=1.0)))  # it looks back
     assert becomes(told(rig, "sees nothing of what the RGB camera sees"))
+    assert rig.diagnostics()["calibration"] == "two cameras, not known yet"
+    tf.moving(link("base", "mast", left_m=float("nan")))
+    assert becomes(told(rig, "between 'base' and 'mast'", "values that are no numbers"))
     assert becomes(lambda: shows_rgb_only(rig))
 
 

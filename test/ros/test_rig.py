@@ -45,9 +45,9 @@ def opened(settings):
     def spin():
         executor.spin_once(timeout_sec=0.05)
 
-    def send_info(name, cx=15.5, stamp=0):
+    def send_info(name, cx=15.5, stamp=0, **more):
         k = [F, 0.0, cx, 0.0, F, 11.5, 0.0, 0.0, 1.0]
-        message = CameraInfo(width=32, height=24, k=k, distortion_model="plumb_bob")
+        message = CameraInfo(width=32, height=24, k=k, distortion_model="plumb_bob", **more)
         message.header.stamp.sec = stamp
         infos[name].publish(message)
 
@@ -128,6 +128,24 @@ def test_a_slow_drift_is_followed_in_the_end(tf2_msgs):
             live.heard(lambda x=x: live.rig._look_up("lwir", "front").translation_m[0] == x)
             made.add(id(live.rig.calibration("lwir", "front")))
         assert 2 < len(made) < 5
+
+
+def test_rectified_images_lie_as_they_were_turned(tf2_msgs):
+    rectified = {**defaults(), **LIVE, "calibration.rectified": "rgb"}
+    with opened(rectified) as live:
+        live.info("thermal")
+        angle = 0.1  # the rectified RGB image looks so far to the right
+        c, s = np.cos(angle), np.sin(angle)
+        live.info(
+            "rgb",
+            r=[c, 0.0, -s, 0.0, 1.0, 0.0, s, 0.0, c],
+            p=[F, 0.0, 15.5, 0.0, 0.0, F, 11.5, 0.0, 0.0, 0.0, 1.0, 0.0],
+        )
+        live.pose(0.0)
+        live.heard(lambda: not live.rig.problem("lwir", "front"))
+        [[x, y]] = live.rig.calibration("lwir", "front").to_thermal(np.array([[15.5, 11.5]]))
+        assert x == pytest.approx(15.5 + F * np.tan(angle))
+        assert y == pytest.approx(11.5)
 
 
 def test_where_the_file_says_all_nothing_else_is_listened_to():
