@@ -35,6 +35,7 @@ from training.detection.yolo_training import (
     ImageOutcome,
     YoloSettings,
     average_precision,
+    look,
 )
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -273,19 +274,23 @@ def test_finished_cells_are_kept_and_those_of_other_settings_do_not_count(experi
     assert "no seed is finished" in other.output
 
 
-def test_a_detector_goes_out_as_onnx_and_sees_the_same(experiment, tmp_path):
+def test_a_detector_is_trained_on_an_experiments_images_and_goes_out_as_onnx(experiment, tmp_path):
     out, _ = experiment
-    weights, dataset = out / "cells" / "average-s0.pt", out / "inputs" / "average" / "clear.yaml"
-    result = CliRunner().invoke(
-        app, ["export", str(weights), str(tmp_path / "small.onnx"), "--side", "64"]
-    )
+    options = ["--side", "64", "--epochs", "1", "--width", "0.0625"]
+    start = ["--start", str(out / "cells" / "average-s0.pt")]
+    onnx = tmp_path / "small.onnx"
+    command = ["detector", str(out), str(onnx), "--input", "average", *options, *start]
+    result = CliRunner().invoke(app, command)
     assert result.exit_code == 0, result.output
-    from training.detection.yolo_training import look
-
-    seen = [look(path, dataset, 64) for path in (weights, tmp_path / "small.onnx")]
-    assert [o.name for o in seen[0]] == [o.name for o in seen[1]]
-    for one, other in zip(*seen, strict=True):
-        assert one.labelled.tolist() == other.labelled.tolist()
+    assert "average, fog: mAP@.5 0." in result.output
+    scores = json.loads(onnx.with_suffix(".json").read_text())["scores"]
+    assert [score["weather"] for score in scores] == ["clear", "fog"]
+    dataset = out / "inputs" / "average" / "clear.yaml"
+    seen = [look(path, dataset, 64) for path in (onnx.with_suffix(".pt"), onnx)]
+    assert [one.name for one in seen[0]] == [one.name for one in seen[1]]
+    again = CliRunner().invoke(app, [*command[:3], "--input", "radar"])
+    assert again.exit_code == 1
+    assert "no input radar; it has average, thermal, visible" in again.output.replace("\n", " ")
 
 
 def test_a_detectors_loss_changes_what_a_fusion_learns_and_can_be_switched_off(
@@ -347,8 +352,6 @@ def test_bad_weights_data_and_options_end_in_one_sentence(experiment, tmp_path):
 
 
 def test_classes_of_another_data_set_are_refused(experiment, tmp_path):
-    from training.detection.yolo_training import look
-
     out, _ = experiment
     content = yaml.safe_load((out / "inputs" / "visible" / "clear.yaml").read_text())
     other = tmp_path / "other.yaml"

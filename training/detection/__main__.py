@@ -19,6 +19,7 @@ from training.detection.parts import DRAWN_WEATHERS, PARTS_CARD, REAL_WEATHERS, 
 from training.detection.recorded import recorded_parts
 from training.detection.report import findings, write_report
 from training.detection.scores import RESAMPLES, compare
+from training.detection.shipping import make_detector
 from training.detection.start import train_start
 from training.detection.task_aware import TaskSettings, fit
 from training.detection.yolo_training import YoloSettings, export
@@ -168,6 +169,38 @@ def export_detector(
     except (OSError, ValueError, ModuleNotFoundError) as error:
         errors.print(f"error: {error}", style="bold red", markup=False)
         raise typer.Exit(1) from error
+    typer.echo(f"{out}: {out.stat().st_size / 1e6:.1f} MB")
+
+
+@app.command("detector")
+def train_detector(
+    experiment: Annotated[Path, typer.Argument(help="Folder of a comparison (its --out).")],
+    out: Annotated[Path, typer.Argument(help="The ONNX file; .pt and .json come beside it.")],
+    inputs: Annotated[
+        list[str], typer.Option("--input", help="Its inputs to train on; repeat for more.")
+    ],
+    start: Annotated[
+        Path | None, typer.Option(help="Weights to begin with (of `start`; it is unpickled).")
+    ] = None,
+    side: Side = 256,
+    epochs: Epochs = 20,
+    width: Width = YoloSettings.width,
+    precision: Precision = YoloSettings.precision,
+    device: Device = YoloSettings.device,
+    half: Annotated[bool, typer.Option("--half", help="Write half precision.")] = False,
+) -> None:
+    """Train a detector to ship on the images of a comparison, and say what it reaches."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    try:
+        settings = YoloSettings(
+            epochs=epochs, side=side, width=width, precision=precision, device=device
+        )
+        scores = make_detector(experiment, inputs, start, out, settings, half=half)
+    except (OSError, ValueError, ModuleNotFoundError) as error:
+        errors.print(f"error: {error}", style="bold red", markup=False)
+        raise typer.Exit(1) from error
+    for score in scores:
+        typer.echo(f"{score.kind}, {score.weather}: mAP@.5 {score.map50:.3f}, {score.map:.3f}")
     typer.echo(f"{out}: {out.stat().st_size / 1e6:.1f} MB")
 
 
