@@ -1,6 +1,7 @@
 """``amg-fuse replay``: bags in, bags with fused images out."""
 
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -25,9 +26,10 @@ from amg_fuse_ros.cli.options import (
 from amg_fuse_ros.cli.terminal import progress, say
 
 if TYPE_CHECKING:
+    from amg_fuse_ros.bags import FramePair
+    from amg_fuse_ros.bags.replaying import Fused
     from amg_fuse_ros.offline import BagPlace, Recipe, ReplayOptions
     from amg_fuse_ros.spread import Workers
-    from amg_fuse_ros.view import RerunLog
 
 
 def replay(
@@ -49,6 +51,13 @@ def replay(
         typer.Option(
             metavar="FILE.rrd",
             help="Also record thermal, RGB, fused, mask and latencies for the Rerun viewer.",
+        ),
+    ] = None,
+    detector: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="MODEL",
+            help="With --rerun: a YOLO network whose detections in the fused images go along.",
         ),
     ] = None,
     weights: Weights = "",
@@ -80,11 +89,13 @@ def replay(
         thermal_gain,
         thermal_polarity,
     )
+    if detector is not None and rerun is None:
+        raise ValueError("--detector goes with --rerun, whose file shows what is found")
     where = Workers(workers, ray)
     options = ReplayOptions(thermal_topic, rgb_topic, slop_ms / 1000, copy_sources)
     one = bag[0] if len(bag) == 1 else None
     if one is not None and (not one.is_dir() or is_bag_folder(one)):
-        _replay_one(one, out, recipe, options, where, rerun)
+        _replay_one(one, out, recipe, options, where, rerun, detector)
     elif rerun is not None:
         raise ValueError("--rerun takes one bag into one file; replay that bag alone")
     else:
@@ -98,6 +109,7 @@ def _replay_one(
     options: "ReplayOptions",
     workers: "Workers",
     rerun: Path | None,
+    detector: Path | None,
 ) -> None:
     from amg_fuse_ros import bags
     from amg_fuse_ros.offline import replay_one
@@ -106,7 +118,7 @@ def _replay_one(
         thermal, rgb = options.thermal_topic or None, options.rgb_topic or None
         topics = bags.guess_topics(recording, thermal=thermal, rgb=rgb)
     say("bold", "topics:", f"thermal {topics.thermal}, rgb {topics.rgb}")
-    with _rerun_log(rerun) as log, progress("replaying") as report:
+    with _rerun_log(rerun, detector) as log, progress("replaying") as report:
         summary = replay_one(
             bag,
             out,
@@ -115,7 +127,7 @@ def _replay_one(
             workers,
             topics=topics,
             progress=report,
-            on_fused=log.pair if log else None,
+            on_fused=log,
         )
     counts = summary.counts
     for problem in [*counts.problems, *([counts.broken] if counts.broken else [])]:
@@ -127,12 +139,32 @@ def _replay_one(
     )
 
 
-def _rerun_log(file: Path | None) -> "AbstractContextManager[RerunLog | None]":
+@contextmanager
+def _rerun_log(
+    file: Path | None, model: Path | None
+) -> "Iterator[Callable[[FramePair, Fused], None] | None]":
+    """Gives what logs a pair with its frame, and what a detector finds in it; none without file."""
     if file is None:
-        return nullcontext()
+        yield None
+        return
     from amg_fuse_ros.view import RerunLog
 
-    return RerunLog(file)
+    detector = None
+    if model is not None:
+        from amg_fuse_ros.detection import Detector
+
+        detector = Detector.load(model)
+    with RerunLog(file) as log:
+
+        def log_pair(pair: "FramePair", frame: "Fused") -> None:
+            log.pair(pair, frame)
+            if detector is not None:
+                found = detector.detect(frame.image)
+                captions = [found.caption(index) for index in range(len(found))]
+                stamp_ns = pair.rgb_header.stamp_ns or pair.record_ns
+                log.detections(stamp_ns, found.boxes, captions, found.class_ids.tolist())
+
+        yield log_pair
 
 
 def _replay_many(

@@ -47,6 +47,13 @@ class Detections:
         """The class name of one detection."""
         return self.names[int(self.class_ids[index])]
 
+    def caption(self, index: int) -> str:
+        """Class, track and score of one detection for people: ``car #7 83%``."""
+        words = [self.label(index)]
+        if self.track_ids is not None:
+            words.append(f"#{self.track_ids[index]}")
+        return " ".join([*words, f"{100 * self.scores[index]:.0f}%"])
+
 
 @dataclass(frozen=True)
 class DetectionSettings:

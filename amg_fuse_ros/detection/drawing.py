@@ -39,15 +39,8 @@ def draw(
         x0, y0, x1, y1 = np.rint(detections.boxes[index]).astype(int).tolist()
         color = _color(detections, index)
         cv2.rectangle(drawn, (x0, y0), (x1, y1), color, thickness, cv2.LINE_AA)
-        _caption(drawn, _words(detections, index), (x0, y0), color, thickness)
+        _caption(drawn, detections.caption(index), (x0, y0), color, thickness)
     return drawn
-
-
-def _words(detections: Detections, index: int) -> str:
-    words = [detections.label(index)]
-    if detections.track_ids is not None:
-        words.append(f"#{detections.track_ids[index]}")
-    return " ".join([*words, f"{100 * detections.scores[index]:.0f}%"])
 
 
 def _color(detections: Detections, index: int) -> tuple[int, int, int]:

@@ -3,12 +3,17 @@
 vision_msgs is imported when a node is configured: where it is not installed, the rest works.
 """
 
+import json
 import re
+import zlib
 from collections.abc import Mapping
 from functools import cache
 from importlib import import_module
 from types import ModuleType
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 _SEQUENCE = re.compile(r"sequence<(\w+)/(\w+)>")
 
@@ -42,6 +47,49 @@ def message_of(kind: type, fields: Mapping[str, Any]) -> Any:
     message = kind()
     _fill(message, fields)
     return message
+
+
+def class_names(info: Any) -> dict[str, str]:
+    """Class name by ``class_id``, of a ``VisionInfo`` of `detector_node`.
+
+    Args:
+        info: Its ``database_location`` holds a JSON object; empty is what others give.
+    """
+    try:
+        names = json.loads(info.database_location)
+    except ValueError:  # another detector's: the place of a database
+        return {}
+    return {str(key): str(name) for key, name in names.items()} if isinstance(names, dict) else {}
+
+
+def boxes_of(
+    array: Any, names: Mapping[str, str]
+) -> tuple[NDArray[np.float32], list[str], list[int]]:
+    """What a ``Detection2DArray`` says, to be drawn.
+
+    Args:
+        array: Of any detector.
+        names: Class name by ``class_id``; one that is not there is taken for the name itself.
+
+    Returns:
+        Boxes, N 4: x0, y0, x1, y1; a caption for each, ``car #7 83%``; a class number for each.
+    """
+    boxes, captions, numbers = np.zeros((len(array.detections), 4), np.float32), [], []
+    for box, detection in zip(boxes, array.detections, strict=True):
+        center, size = (
+            detection.bbox.center.position,
+            (detection.bbox.size_x, detection.bbox.size_y),
+        )
+        box[:2] = center.x - size[0] / 2, center.y - size[1] / 2
+        box[2:] = center.x + size[0] / 2, center.y + size[1] / 2
+        best = max((r.hypothesis for r in detection.results), key=lambda h: h.score, default=None)
+        class_id = best.class_id if best is not None else ""
+        words = [names.get(class_id, class_id), f"#{detection.id}" if detection.id else ""]
+        words.append(f"{100 * best.score:.0f}%" if best is not None else "")
+        captions.append(" ".join(word for word in words if word))
+        number = int(class_id) if class_id.isdecimal() else zlib.crc32(class_id.encode())
+        numbers.append(number % 2**16)
+    return boxes, captions, numbers
 
 
 def _fill(message: Any, fields: Mapping[str, Any]) -> None:

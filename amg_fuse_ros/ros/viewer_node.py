@@ -4,17 +4,18 @@ Run it in the fusion node's namespace. It subscribes as best effort and with a q
 never holds a publisher up; what it is too slow for, it misses.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rcl_interfaces.msg import IntegerRange, ParameterDescriptor
 from rclpy.node import Node
-from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CompressedImage, Image
 
 from amg_fuse_ros.image_encoding import ImageEncodingError, mask_array
 from amg_fuse_ros.ros.compressed_messages import to_rgb_compressed, to_thermal_compressed
+from amg_fuse_ros.ros.detection_messages import boxes_of, class_names, load_vision_messages
 from amg_fuse_ros.ros.image_messages import to_rgb, to_thermal
 from amg_fuse_ros.ros.process import run_node
 from amg_fuse_ros.ros.time_jumps import stamp_ns_of
@@ -31,7 +32,7 @@ OLDEST_S = 60.0
 
 
 class ViewerNode(Node):
-    """Logs the images, masks and latencies of one fusion node.
+    """Logs the images, masks and latencies of one fusion node, and what is found in its images.
 
     Raises:
         ViewError: rerun-sdk is not installed, or the file cannot be written.
@@ -63,6 +64,8 @@ class ViewerNode(Node):
         self._show("fused/image", output, (to_rgb, to_rgb_compressed), self._log_fused)
         self._show("fused/mask", output, (mask_array, to_thermal_compressed), log.mask)
         self._subscribe(DiagnosticArray, "/diagnostics", self._log_diagnostics)
+        self._names: Mapping[str, str] = {}
+        self._show_detections()
         self.get_logger().info(f"logging to {', '.join(filter(None, (viewer, file)))}")
 
     def start(self) -> None:
@@ -101,6 +104,24 @@ class ViewerNode(Node):
 
         self._subscribe(CompressedImage if compressed else Image, name, take)
 
+    def _show_detections(self) -> None:
+        """Logs what a detector node finds, where vision_msgs is installed."""
+        try:
+            vision = load_vision_messages()
+        except ModuleNotFoundError:
+            return
+        self._subscribe(vision.Detection2DArray, "detections", self._log_detections)
+        lasting = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+        topic = "detections/vision_info"
+        self.create_subscription(vision.VisionInfo, topic, self._take_names, lasting)
+
+    def _take_names(self, info: Any) -> None:
+        self._names = class_names(info)
+
+    def _log_detections(self, array: Any) -> None:
+        boxes, captions, class_ids = boxes_of(array, self._names)
+        self._log.detections(stamp_ns_of(array), boxes, captions, class_ids)
+
     def _subscribe(self, kind: type, topic: str, callback: Callable[[Any], None]) -> None:
         profile = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
         self.create_subscription(kind, topic, callback, profile)
@@ -117,7 +138,9 @@ class ViewerNode(Node):
             return  # nothing to say of which image
         for status in array.status:
             if status.name.startswith(f"{self.get_namespace().rstrip('/')}/"):
-                self._log.latencies(self._newest_ns, latencies_of(status))
+                part = "detection " if status.name.endswith(": detection") else ""
+                found = {f"{part}{stage}": s for stage, s in latencies_of(status).items()}
+                self._log.latencies(self._newest_ns, found)
 
 
 def latencies_of(status: DiagnosticStatus) -> dict[str, float]:

@@ -7,7 +7,7 @@ optional dependency and is imported when a log is opened.
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import Any
@@ -24,6 +24,8 @@ TIMELINE = "stamp"
 
 THERMAL, RGB, FUSED, MASK = "thermal", "rgb", "fused", "mask"
 """Each has a view of its own that shows what lies below it, too: boxes of ``fused/detections``."""
+
+DETECTIONS = f"{FUSED}/detections"
 
 LATENCY = "latency_ms"
 """A curve for each stage lies below it."""
@@ -115,6 +117,23 @@ class RerunLog:
             mask: HxW, float32 in 0..1 or uint8: the share of the visible camera.
         """
         self._log(MASK, stamp_ns, self._jpeg(mask))
+
+    def detections(
+        self, stamp_ns: int, boxes: Array, captions: Sequence[str], class_ids: Sequence[int]
+    ) -> None:
+        """Logs what was found in a fused image, over it.
+
+        Args:
+            stamp_ns: Of the fused image, nanoseconds since the epoch.
+            boxes: Nx4, x0, y0, x1, y1 in pixels.
+            captions: One for each box.
+            class_ids: Likewise; boxes of a class have one colour.
+        """
+        rerun = self._rerun
+        found = rerun.Boxes2D(
+            array=boxes, array_format=rerun.Box2DFormat.XYXY, labels=captions, class_ids=class_ids
+        )
+        self._log(DETECTIONS, stamp_ns, found)
 
     def latencies(self, stamp_ns: int, seconds: Mapping[str, float]) -> None:
         """Logs how long something took.

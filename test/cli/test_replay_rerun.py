@@ -6,17 +6,24 @@ from command_line import make_bag, refused
 pytest.importorskip("rerun.chunk", reason="needs rerun-sdk: pip install 'amg_fuse_ros[view]'")
 
 
-def test_a_replay_is_recorded_for_rerun(amg_fuse, folders, network, tmp_path):
+def test_a_replay_is_recorded_for_rerun_with_what_a_detector_finds(
+    amg_fuse, folders, network, tmp_path, yolo_onnx
+):
     from rrd_files import columns
 
     bag = make_bag(amg_fuse, folders, tmp_path / "bag")
     file = tmp_path / "night.rrd"
-    outcome = amg_fuse("replay", bag, "--out", tmp_path / "fused", "--rerun", file, *network)
-    assert outcome.code == 0
+    replay = ["replay", bag, "--out", tmp_path / "fused", "--detector", yolo_onnx, *network]
+    assert refused(amg_fuse(*replay), "--detector goes with --rerun")
+    outcome = amg_fuse(*replay, "--rerun", file)
+    assert outcome.code == 0, outcome.err
     found = columns(file)
     entities = {"/thermal", "/rgb", "/fused", "/mask", "/latency_ms/engine", "/latency_ms/total"}
     assert entities <= found.keys()
     assert all(len(found[entity]["stamp"]) == 3 for entity in entities)
+    assert found["/fused/detections"]["stamp"] == found["/fused"]["stamp"]
+    (captions, *_) = found["/fused/detections"]["Boxes2D:labels"]
+    assert {caption.split()[0] for caption in captions.as_py()} <= {"person", "bicycle", "car"}
 
 
 def test_an_existing_file_ends_the_replay_before_it_begins(amg_fuse, folders, network, tmp_path):

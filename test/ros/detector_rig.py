@@ -1,7 +1,6 @@
 """A detector node in the test's process, and who sends it images and listens to it."""
 
 import itertools
-import json
 from collections.abc import Callable
 from typing import Any
 
@@ -140,7 +139,3 @@ class DetectorRig:
         status = self._reports[-1].status[0]
         values = {v.key: v.value for v in status.values}
         return {**values, "level": str(status.level[0]), "message": status.message}
-
-
-def class_names(vision_info: Any) -> dict[int, str]:
-    return {int(k): name for k, name in json.loads(vision_info.database_location).items()}

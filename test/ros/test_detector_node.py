@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import rclpy
-from detector_rig import DetectorRig, class_names, street
+from detector_rig import DetectorRig, street
 from node_harness import image
 from sensor_msgs.msg import CompressedImage, Image
 
@@ -55,11 +55,13 @@ def test_an_image_comes_back_as_detections_with_its_header(rig, detector):
 def test_what_the_classes_are_is_told_to_those_who_come_late_too(rig, yolo_onnx):
     from vision_msgs.msg import LabelInfo, VisionInfo
 
+    from amg_fuse_ros.ros.detection_messages import class_names
+
     info = rig.lasting(VisionInfo, "detections/vision_info")
     assert info.method == yolo_onnx.stem
-    assert class_names(info) == {0: "person", 1: "bicycle", 2: "car"}
+    assert class_names(info) == {"0": "person", "1": "bicycle", "2": "car"}
     labels = rig.lasting(LabelInfo, "detections/label_info")
-    assert {c.class_id: c.class_name for c in labels.class_map} == class_names(info)
+    assert {str(c.class_id): c.class_name for c in labels.class_map} == class_names(info)
     assert labels.threshold == pytest.approx(0.3)
 
 

@@ -43,8 +43,10 @@ def start(*parameters):
 
 
 @pytest.fixture
-def cameras():
+def cameras(vision_msgs):
     """Publishers by topic, on a node of the test process."""
+    from vision_msgs.msg import Detection2DArray
+
     rclpy.init()
     node = rclpy.create_node("cameras")
     qos = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
@@ -56,6 +58,7 @@ def cameras():
         "fused/image": Image,
         "fused/mask": Image,
         "/diagnostics": DiagnosticArray,
+        "detections": Detection2DArray,
     }
     yield {topic: node.create_publisher(kind, topic, qos) for topic, kind in kinds.items()}
     node.destroy_node()
@@ -66,6 +69,17 @@ def header(stamp_ns):
     made = Header(frame_id="camera")
     made.stamp.sec, made.stamp.nanosec = divmod(stamp_ns, 10**9)
     return made
+
+
+def a_car(header):
+    from vision_msgs.msg import Detection2D, Detection2DArray, ObjectHypothesisWithPose
+
+    car = ObjectHypothesisWithPose()
+    car.hypothesis.class_id, car.hypothesis.score = "car", 0.5
+    found = Detection2D(id="7", results=[car])
+    found.bbox.center.position.x = found.bbox.center.position.y = 6.0
+    found.bbox.size_x, found.bbox.size_y = 4.0, 2.0
+    return Detection2DArray(header=header, detections=[found])
 
 
 def mono16(stamp_ns):
@@ -104,9 +118,11 @@ def test_what_is_published_is_recorded_with_its_stamps(tmp_path, cameras):
         "fused/image": to_message(WALL[..., ::-1].copy(), "rgb8", header(stamp_ns)),
         "fused/mask": to_message(MASK, "32FC1", header(stamp_ns)),
         "/diagnostics": DiagnosticArray(status=[status]),
+        "detections": a_car(header(stamp_ns)),
     }
     process = start("viewer:=none", f"file:={file}")
     entities = {"/thermal", "/rgb", "/fused", "/mask", "/latency_ms/latency\\ p95"}
+    entities.add("/fused/detections")
     found, _ = recorded(process, file, cameras, messages, entities)
     assert set(found["/thermal"]["stamp"]) == set(found["/fused"]["stamp"]) == {stamp_ns}
     counts = pixels(found["/thermal"]["Image:buffer"][0], np.uint16, (6, 8))
@@ -116,6 +132,8 @@ def test_what_is_published_is_recorded_with_its_stamps(tmp_path, cameras):
         np.testing.assert_allclose(image.astype(int), colours, atol=4)
     mask = jpeg(found["/mask"]["EncodedImage:blob"][0])
     np.testing.assert_allclose(mask / 255, MASK, atol=0.01)
+    assert found["/fused/detections"]["Boxes2D:labels"][0].as_py() == ["car #7 50%"]
+    assert found["/fused/detections"]["stamp"][0] == stamp_ns
     curves = {entity: c for entity, c in found.items() if entity.startswith("/latency_ms/")}
     assert len(curves) == 3
     assert {scalars(c["Scalars:scalars"])[0] for c in curves.values()} == {81.5, 70.0, 75.0}
