@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import shlex
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -12,6 +14,7 @@ import numpy as np
 import pair_trees
 import pytest
 import torch
+import typer
 import yaml
 from typer.testing import CliRunner
 
@@ -37,6 +40,7 @@ from training.detection.yolo_training import (
     average_precision,
     look,
 )
+from training.segmentation.__main__ import app as segmentation
 
 ROOT = Path(__file__).resolve().parents[2]
 STEMS = ["000001", "010001", "020001", "030001", "040001", "050001"]
@@ -376,6 +380,26 @@ def test_nothing_is_written_into_the_users_home_and_nobody_called(tmp_path):
     )
     assert done.stdout.split() == [b"False"]
     assert not [path for path in tmp_path.rglob("*") if "ltralytics" in path.name]
+
+
+def documented(module: str) -> list[list[str]]:
+    page = (ROOT / "docs" / "detection-experiments.md").read_text()
+    lines = re.findall(rf"^python -m training\.{module} (.+)$", page, re.MULTILINE)
+    return [shlex.split(line) for line in lines]
+
+
+@pytest.mark.parametrize("words", documented("detection"), ids=lambda words: words[0])
+def test_every_documented_command_and_option_exists(words):
+    name, *rest = words
+    command = typer.main.get_command(app).commands[name]
+    options = {option for parameter in command.params for option in parameter.opts}
+    assert {word for word in rest if word.startswith("--")} <= options
+
+
+def test_the_documented_segmentation_exists():
+    ((*words,),) = documented("segmentation")
+    options = {o for p in typer.main.get_command(segmentation).params for o in p.opts}
+    assert {word for word in words if word.startswith("--")} <= options
 
 
 @pytest.mark.parametrize("change", [{"epochs": 0}, {"width": 0.0}, {"precision": "int8"}])
