@@ -112,7 +112,7 @@ class CameraModel:
             distortion folds it back into the image.
         """
         x, y, z = np.asarray(places, np.float64).T
-        with np.errstate(invalid="ignore", divide="ignore"):
+        with np.errstate(all="ignore"):  # what overflows is outside
             radius = np.hypot(x, y)
             if self.model == "equidistant":
                 bent = self._bend(np.arctan2(radius, z))

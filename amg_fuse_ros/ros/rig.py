@@ -283,8 +283,8 @@ def _share_seen(calibration: TwoCameras) -> float:
         raise RigError(
             "pose",
             "by the calibration the thermal camera sees nothing of what the RGB camera sees; check "
-            "that both frames are optical ones (z ahead, x right, y down) and that the pose is that "
-            "of the RGB camera in the thermal one's frame",
+            "that both frames are optical ones (z ahead, x right, y down), and that the pose is "
+            "that of the RGB camera in the thermal one's frame",
         )
     return share
 

@@ -33,7 +33,7 @@ class TransformTree:
                 self._links[child] = parent, stamped.transform
 
     def between(self, source: str, target: str) -> Matrix:
-        """4 x 4: places in the source's frame to the target's, in metres.
+        """4 x 4: places in the source's frame to the target's, in metres; not finite if too far.
 
         Raises:
             LookupError: If no chain of transforms connects them, or one of them is no transform;
@@ -43,8 +43,7 @@ class TransformTree:
         up, down = self._to_root(source), self._to_root(target)
         for frame, to_ancestor in up.items():
             if frame in down:
-                between: Matrix = np.linalg.inv(down[frame]) @ to_ancestor
-                return between
+                return _back(down[frame]) @ to_ancestor
         reach = f"{self._reach(source, up)}, {self._reach(target, down)}"
         raise LookupError(f"no transforms connect {source!r} and {target!r}: {reach}")
 
@@ -77,13 +76,21 @@ def _plain(frame: str) -> str:
     return str(frame).strip("/")  # of old drivers: in tf2 no slash is in front
 
 
+def _back(rigid: Matrix) -> Matrix:
+    """The inverse of a rotation and a move, which exists whatever their numbers are."""
+    inverse: Matrix = np.eye(4)
+    inverse[:3, :3] = rigid[:3, :3].T
+    inverse[:3, 3] = -rigid[:3, :3].T @ rigid[:3, 3]
+    return inverse
+
+
 def _matrix(transform: Any) -> Matrix | None:
-    """Of a ``geometry_msgs/Transform``; its quaternion may have any length but 0."""
+    """Of a ``geometry_msgs/Transform``; its quaternion may have any length within reason."""
     t, q = transform.translation, transform.rotation
     numbers = np.array([t.x, t.y, t.z, q.x, q.y, q.z, q.w], np.float64)
-    length = float(np.linalg.norm(numbers[3:]))
-    if not np.isfinite(numbers).all() or length < 1e-6:
+    if not np.isfinite(numbers).all() or not 1e-6 < np.abs(numbers[3:]).max() < 1e6:
         return None
+    length = float(np.linalg.norm(numbers[3:]))
     x, y, z, w = numbers[3:] / length
     matrix: Matrix = np.eye(4)
     matrix[:3, :3] = [

@@ -2,9 +2,12 @@
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from sensor_msgs.msg import CameraInfo, RegionOfInterest
 
-from amg_fuse_ros.imaging.camera_model import CalibrationError
+from amg_fuse_ros.imaging.camera_model import CalibrationError, CameraModel
+from amg_fuse_ros.imaging.registration import Pose, Registrar, TwoCameras, share_seen
 from amg_fuse_ros.ros.camera_info import contents, read_camera_info, size_of_images
 
 K = [600.0, 0.0, 320.0, 0.0, 610.0, 240.0, 0.0, 0.0, 1.0]
@@ -95,3 +98,38 @@ def test_messages_that_differ_in_their_header_only_say_the_same():
     assert contents(later) == contents(info())
     for change in ({"binning_x": 2}, {"d": [0.1] * 5}, {"width": 641}, {"p": [1.0] * 12}):
         assert contents(info(**change)) != contents(info())
+
+
+NUMBERS = st.one_of(
+    st.floats(-2, 2), st.floats(1, 2000), st.floats(), st.sampled_from([0.0, 1e-300, 1e300])
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.lists(NUMBERS, min_size=33, max_size=33),
+    st.sampled_from([("plumb_bob", 5), ("rational_polynomial", 8), ("equidistant", 4)]),
+    st.tuples(*[st.integers(0, 70)] * 8),
+    st.booleans(),
+)
+def test_any_numbers_give_a_camera_that_can_be_used_or_are_refused(numbers, kind, sizes, rectified):
+    name, count = kind
+    k, r, p = numbers[:9], numbers[9:18], numbers[18:30]
+    message = CameraInfo(
+        **{"width": sizes[0], "height": sizes[1], "distortion_model": name},
+        **{"k": k, "r": r, "p": p, "d": [n / 10 for n in numbers[:count]]},
+        **{"binning_x": sizes[2] // 20, "binning_y": sizes[3] // 20},
+        roi=RegionOfInterest(
+            x_offset=sizes[4] // 4, y_offset=sizes[5] // 4, width=sizes[6], height=sizes[7]
+        ),
+    )
+    try:
+        camera, turn = read_camera_info(message, rectified=rectified)
+    except CalibrationError:
+        return
+    other = CameraModel((16, 12), np.array([[12.0, 0, 8], [0, 12, 6], [0, 0, 1]]))
+    for rgb, thermal in ((camera, other), (other, camera)):
+        rig = TwoCameras(rgb, thermal, Pose(turn, np.array([0.1, 0, 0])))
+        assert 0 <= share_seen(rig) <= 1
+        mapped, _ = Registrar(rig)(np.ones(thermal.size[::-1], np.float32), rgb.size)
+        assert np.isfinite(mapped).all()

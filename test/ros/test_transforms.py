@@ -102,6 +102,18 @@ def test_where_frames_are_not_connected_it_is_said_how_far_they_reach(links, tol
     assert told in str(raised.value)
 
 
+@given(st.tuples(*[st.floats()] * 3), st.tuples(*[st.floats()] * 4))
+def test_any_numbers_give_a_transform_or_are_refused(place, turn):
+    links = tree(link("base", "rgb", place, turn), link("base", "lwir", place, turn))
+    try:
+        between = links.between("rgb", "lwir")
+    except LookupError:
+        return
+    np.testing.assert_allclose(between[:3, :3], np.eye(3), atol=1e-9)
+    if np.abs(place).max() < 1e6:
+        np.testing.assert_allclose(between[:3, 3], 0, atol=1e-6)
+
+
 @given(st.lists(st.tuples(st.sampled_from("abcde"), st.sampled_from("abcde")), max_size=12))
 def test_any_links_give_a_rigid_transform_or_are_refused(pairs):
     links = tree(*(link(p, c, (1, 2, 3), LEFT) for p, c in pairs))
