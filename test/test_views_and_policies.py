@@ -81,10 +81,21 @@ def test_the_fusion_node_may_do_what_it_does_and_nothing_else(policy):
     assert rules["reply"] == PARAMETER_SERVICES | LIFECYCLE_SERVICES
 
 
+def test_the_detector_may_do_what_it_does_and_nothing_else(policy):
+    rules = policy["detector_node"]
+    subscribed, published = (f"{what} by detector_node" for what in ("Subscribed", "Published"))
+    looked_at = with_compressed(documented(subscribed), subscribed)
+    assert rules["subscribe"] == looked_at | (EVERY_NODE - {"/rosout"})
+    own = {"~/transition_event", "/parameter_events", "/rosout"}
+    assert rules["publish"] == documented(published) | own
+    assert rules["reply"] == PARAMETER_SERVICES | LIFECYCLE_SERVICES
+
+
 def test_the_viewer_may_look_and_nothing_else(policy):
     rules = policy["viewer_node"]
     images = documented("Subscribed", "msg/Image") | documented("Published", "msg/Image")
     looked_at = images | {f"{topic}/compressed" for topic in images} | {"/diagnostics"}
+    looked_at |= {"detections", "detections/vision_info"}
     assert rules["subscribe"] == looked_at | (EVERY_NODE - {"/rosout"})
     assert rules["publish"] == {"/parameter_events", "/rosout"}
     assert rules["reply"] == PARAMETER_SERVICES
