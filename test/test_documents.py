@@ -28,6 +28,8 @@ def _documented_commands() -> list[str]:
     found = set(re.findall(r"`(amg-fuse [^`]+)`", README))
     calibration = (ROOT / "docs/calibration.md").read_text()
     found |= {line.split("  #")[0] for line in re.findall(r"^amg-fuse .+$", calibration, re.M)}
+    detection = (ROOT / "docs/detection.md").read_text()
+    found |= set(re.findall(r"^    (amg-fuse .+)$", detection, re.M))
     return sorted(found)
 
 
