@@ -14,10 +14,8 @@ from amg_fuse_ros.detector_settings import detection_settings
 from amg_fuse_ros.monitoring import Statistics
 from amg_fuse_ros.ros.detector_outputs import DetectionOutputs
 from amg_fuse_ros.ros.image_messages import ImageMessageError
+from amg_fuse_ros.ros.time_jumps import NANOSECONDS, age_s_of
 from amg_fuse_ros.setting import Settings
-
-CREDIBLE_AGE_S = (-0.5, 60.0)
-"""Ages outside say that the stamps are of another clock (a bag without /clock)."""
 
 
 class DetectionJob(NamedTuple):
@@ -96,7 +94,10 @@ class DetectionMaker:
                 ("latency", done - job.arrived),
             ):
                 self._statistics.add(stage, seconds)
-            self._add_age(job.header)
+            stamp = job.header.stamp
+            age_s = age_s_of(stamp.sec * NANOSECONDS + stamp.nanosec, self._now_ns())
+            if age_s is not None:
+                self._statistics.add("age", age_s)
 
         return publish
 
@@ -108,9 +109,3 @@ class DetectionMaker:
         if self._forget.is_set():
             self._forget.clear()
             self.detector.forget_tracks()
-
-    def _add_age(self, header: Header) -> None:
-        stamp_ns = header.stamp.sec * 10**9 + header.stamp.nanosec
-        age_s = (self._now_ns() - stamp_ns) / 1e9
-        if CREDIBLE_AGE_S[0] < age_s < CREDIBLE_AGE_S[1]:
-            self._statistics.add("age", age_s)

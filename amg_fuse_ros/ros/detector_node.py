@@ -5,16 +5,16 @@ looks at it and publishes.
 """
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from diagnostic_msgs.msg import DiagnosticArray
 from numpy.typing import NDArray
 from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
+from rclpy.exceptions import InvalidHandle
 from rclpy.impl.rcutils_logger import RcutilsLogger
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from std_msgs.msg import Header
@@ -27,9 +27,9 @@ from amg_fuse_ros.ros.camera import Camera, ImageLike
 from amg_fuse_ros.ros.detection_messages import load_vision_messages
 from amg_fuse_ros.ros.detector_health import DetectorHealth, detector_statistics
 from amg_fuse_ros.ros.detector_loading import load_detector, model_path
-from amg_fuse_ros.ros.diagnostics import LEVELS, make_diagnostics
 from amg_fuse_ros.ros.library_log import forward_library_log
-from amg_fuse_ros.ros.lifecycle import refuse_impossible_transitions, state_of
+from amg_fuse_ros.ros.lifecycle import refuse_impossible_transitions
+from amg_fuse_ros.ros.reporting import Reporter, fault_values, worst_of
 from amg_fuse_ros.ros.subscriptions import reliability_of
 from amg_fuse_ros.ros.worker import LatestWorker
 from amg_fuse_ros.setting import Settings, SettingValue
@@ -74,11 +74,11 @@ class DetectorNode(LifecycleNode):
         self._outputs: DetectionOutputs | None = None
         self._camera: Camera | None = None
         self._problem = ""
+        self._reporter = Reporter(self, "detection")
         parameters.declare(self, TABLE, fusion_settings.TABLE if composed else ())
         self._settings: dict[str, SettingValue] = dict(parameters.read(self, TABLE))
         parameters.watch(self, self._apply, lambda: self._maker is not None, TABLE)
         self._forget()
-        self._diagnostics_publisher = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         steady = Clock(clock_type=ClockType.STEADY_TIME)  # also while /clock stands still
         self._diagnostics_timer = self.create_timer(
             float(self._settings["diagnostics_period_s"]), self._publish_diagnostics, clock=steady
@@ -152,7 +152,10 @@ class DetectorNode(LifecycleNode):
         outputs = self._outputs
         if not self._active or outputs is None:
             return False
-        return not self._settings["lazy"] or outputs.wanted()
+        try:
+            return not self._settings["lazy"] or outputs.wanted()
+        except InvalidHandle:  # the node was cleaned up meanwhile
+            return False
 
     def take_frame(self, image: NDArray[np.uint8], header: Header) -> None:
         """Look at an image that another node of this process has made; from any thread.
@@ -234,7 +237,7 @@ class DetectorNode(LifecycleNode):
         self._told: dict[Event, float] = {}
         self._statistics = Statistics()
         self._health = DetectorHealth(self._settings, self._statistics)
-        self._faults = FaultBook(self._tell, float(self._settings["log_period_s"]))
+        self._faults = FaultBook(self._reporter.tell, float(self._settings["log_period_s"]))
         self._monitor = StreamMonitor("image", self._limits())
 
     def _limits(self) -> Limits:
@@ -346,22 +349,10 @@ class DetectorNode(LifecycleNode):
             stalled = self._worker is not None and self._worker.stalled
             self._faults.update(self._health.faults(self._camera, stalled=stalled))
 
-    def _tell(self, severity: Severity, text: str) -> None:
-        # A line for each: rclpy ties a severity to the line that first logged with it.
-        if severity is Severity.ERROR:
-            self.get_logger().error(text)
-        elif severity is Severity.WARN:
-            self.get_logger().warning(text)
-        else:
-            self.get_logger().info(text)
-
     def _publish_diagnostics(self) -> None:
         maker = self._maker
         if maker is None:
-            level, message = Severity.WARN, state_of(self)
-            if self._problem:
-                level, message = Severity.ERROR, self._problem
-            self._send_diagnostics(level, message, {"state": state_of(self)})
+            self._reporter.publish_unconfigured(self._problem)
             return
         values = {
             "state": "active" if self._active else "inactive",
@@ -370,27 +361,11 @@ class DetectorNode(LifecycleNode):
             "classes": len(maker.detector.names),
             "images from": self._source(),
             **detector_statistics(self._statistics),
-            **{f"fault: {fault.key}": fault.text for fault in self._faults.current.values()},
+            **fault_values(self._faults),
         }
         level, message = Severity.OK, "detecting" if self._active else "inactive"
-        if self._active and self._faults.worst is not None:
-            level, message = self._faults.worst.severity, self._faults.worst.text
-            others = len(self._faults.current) - 1
-            message += f" (and {others} more)" if others else ""
+        if self._active and (worst := worst_of(self._faults)) is not None:
+            level, message = worst
         elif self._active and not self.wants_frames():
             message = "nobody subscribes"
-        self._send_diagnostics(level, message, values)
-
-    def _send_diagnostics(
-        self, level: Severity, message: str, values: Mapping[str, object]
-    ) -> None:
-        self._diagnostics_publisher.publish(
-            make_diagnostics(
-                stamp=self.get_clock().now().to_msg(),
-                node_name=self.get_fully_qualified_name(),
-                level=LEVELS[level],
-                message=message,
-                values=values,
-                part="detection",
-            )
-        )
+        self._reporter.publish(level, message, values)

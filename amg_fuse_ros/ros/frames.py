@@ -19,13 +19,9 @@ from amg_fuse_ros.ros.camera import Camera, ImageLike, Job
 from amg_fuse_ros.ros.image_messages import ImageMessageError
 from amg_fuse_ros.ros.outputs import Outputs
 from amg_fuse_ros.ros.rig import Rig
-from amg_fuse_ros.ros.time_jumps import stamp_ns_of
+from amg_fuse_ros.ros.time_jumps import age_s_of, stamp_ns_of
 from amg_fuse_ros.setting import Settings
 from amg_fuse_ros.settings import gain_settings
-
-CREDIBLE_AGE_S = (-0.5, 60.0)
-"""Ages outside say that the stamps are of another clock (a bag without /clock), not that it took
-so long."""
 
 
 class _Made(NamedTuple):
@@ -244,8 +240,8 @@ class FrameMaker:
 
     def _add_age(self, job: Job) -> None:
         stamps = [stamp_ns_of(m) for m in (job.thermal, job.rgb) if m is not None]
-        age_s = (self._now_ns() - max(stamps)) / 1e9
-        if CREDIBLE_AGE_S[0] < age_s < CREDIBLE_AGE_S[1]:
+        age_s = age_s_of(max(stamps), self._now_ns())
+        if age_s is not None:
             self._statistics.add("age", age_s)
         if len(stamps) == 2:
             offset_ns = float(self._settings["sync.thermal_offset_ms"]) * 1e6

@@ -4,12 +4,11 @@ The executor's thread only takes messages and pairs them; a worker thread conver
 publishes one pair at a time, always the newest.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
 from rclpy.impl.rcutils_logger import RcutilsLogger
@@ -30,18 +29,17 @@ from amg_fuse_ros.monitoring import (
 from amg_fuse_ros.ros import parameters
 from amg_fuse_ros.ros.camera import Camera, ImageLike, Job
 from amg_fuse_ros.ros.diagnostics import (
-    LEVELS,
     fuser_values,
-    make_diagnostics,
     pairing_values,
     statistics_values,
 )
 from amg_fuse_ros.ros.fusing import Fusing
 from amg_fuse_ros.ros.health import Health
-from amg_fuse_ros.ros.lifecycle import refuse_impossible_transitions, state_of
+from amg_fuse_ros.ros.lifecycle import refuse_impossible_transitions
 from amg_fuse_ros.ros.loading import load_fuser
 from amg_fuse_ros.ros.outputs import FrameListener, Outputs
 from amg_fuse_ros.ros.pairing import Pairing, apply_to_pairing, make_pairing
+from amg_fuse_ros.ros.reporting import Reporter, fault_values, worst_of
 from amg_fuse_ros.ros.rig import Rig, RigError
 from amg_fuse_ros.ros.subscriptions import reliability_of
 from amg_fuse_ros.ros.time_jumps import stamp_ns_of
@@ -82,12 +80,12 @@ class FusionNode(LifecycleNode):
         self._cameras: dict[str, Camera] = {}
         self._pairing: Pairing | None = None
         self._problem = ""
+        self._reporter = Reporter(self, "fusion")
         parameters.declare(self, beside=detector_settings.TABLE if listener is not None else ())
         self._settings: dict[str, SettingValue] = dict(parameters.read(self))
         self._forget()
         parameters.watch(self, self._apply, lambda: self._fusing is not None)
         self._mend_gain()
-        self._diagnostics_publisher = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         steady = Clock(clock_type=ClockType.STEADY_TIME)  # also while /clock stands still
         self._diagnostics_timer = self.create_timer(
             float(self._settings["diagnostics_period_s"]), self._publish_diagnostics, clock=steady
@@ -217,7 +215,7 @@ class FusionNode(LifecycleNode):
         self._clocks = ClockOffset()
         self._budget = LatencyBudget(0.0)
         self._health = Health(self._settings, self._statistics, self._clocks, self._budget)
-        self._faults = FaultBook(self._tell, float(self._settings["log_period_s"]))
+        self._faults = FaultBook(self._reporter.tell, float(self._settings["log_period_s"]))
 
     def _limits(self) -> Limits:
         s = self._settings
@@ -320,22 +318,10 @@ class FusionNode(LifecycleNode):
             return None
         return self._rig.problem(*map(str, frames))
 
-    def _tell(self, severity: Severity, text: str) -> None:
-        # A line for each: rclpy ties a severity to the line that first logged with it.
-        if severity is Severity.ERROR:
-            self.get_logger().error(text)
-        elif severity is Severity.WARN:
-            self.get_logger().warning(text)
-        else:
-            self.get_logger().info(text)
-
     def _publish_diagnostics(self) -> None:
         fusing, pairing = self._fusing, self._pairing
         if fusing is None:
-            level, message = Severity.WARN, state_of(self)
-            if self._problem:
-                level, message = Severity.ERROR, self._problem
-            self._send_diagnostics(level, message, {"state": state_of(self)})
+            self._reporter.publish_unconfigured(self._problem)
             return
         maker = fusing.maker
         values = {
@@ -347,28 +333,13 @@ class FusionNode(LifecycleNode):
             **fuser_values(maker.fuser),
             **statistics_values(self._statistics),
             **(pairing_values(pairing) if pairing is not None else {}),
-            **{f"fault: {fault.key}": fault.text for fault in self._faults.current.values()},
+            **fault_values(self._faults),
         }
         level, message = Severity.OK, "fusing" if self._active else "inactive"
-        if self._active and self._faults.worst is not None:
-            level, message = self._faults.worst.severity, self._faults.worst.text
-            others = len(self._faults.current) - 1
-            message += f" (and {others} more)" if others else ""
+        if self._active and (worst := worst_of(self._faults)) is not None:
+            level, message = worst
         elif self._active and self._statistics.recent("unwatched"):
             message = "nobody subscribes"
         if maker.fuser.scale < 1:
             message += f"; fused at {maker.fuser.scale:g} of the RGB size"
-        self._send_diagnostics(level, message, values)
-
-    def _send_diagnostics(
-        self, level: Severity, message: str, values: Mapping[str, object]
-    ) -> None:
-        self._diagnostics_publisher.publish(
-            make_diagnostics(
-                stamp=self.get_clock().now().to_msg(),
-                node_name=self.get_fully_qualified_name(),
-                level=LEVELS[level],
-                message=message,
-                values=values,
-            )
-        )
+        self._reporter.publish(level, message, values)

@@ -6,12 +6,23 @@ from amg_fuse_ros.monitoring.stream import TIME_JUMP_NS
 
 THERMAL, RGB = 0, 1
 NANOSECONDS = 1_000_000_000
+CREDIBLE_AGE_S = (-0.5, 60.0)
 
 
 def stamp_ns_of(message: Any, offset_s: float = 0.0) -> int:
     """The stamp in a message's header in nanoseconds, moved by ``offset_s``."""
     stamp = message.header.stamp
     return int(stamp.sec) * NANOSECONDS + int(stamp.nanosec) + round(offset_s * NANOSECONDS)
+
+
+def age_s_of(stamp_ns: int, now_ns: int) -> float | None:
+    """How long ago a stamp was, seconds.
+
+    ``None`` where that says that the stamp is of another clock (a bag without /clock), not that it
+    took so long: below ``CREDIBLE_AGE_S`` or above.
+    """
+    age_s = (now_ns - stamp_ns) / NANOSECONDS
+    return age_s if CREDIBLE_AGE_S[0] < age_s < CREDIBLE_AGE_S[1] else None
 
 
 class TimeJumps:

@@ -45,8 +45,8 @@ class DetectorRig:
 
     _numbers = itertools.count()
 
-    def __init__(self, listening: bool = True, **values: Any) -> None:
-        options = {key: values.pop(key) for key in ("load", "composed") if key in values}
+    def __init__(self, listening: bool = True, topic: str = "fused/image", **values: Any) -> None:
+        options = {key: values.pop(key) for key in ("load", "cli_args") if key in values}
         namespace = f"/rig{next(self._numbers)}"
         values = {"warm_up": "64x64", "confidence": 0.3, "diagnostics_period_s": 0.1} | values
         self.node = DetectorNode(
@@ -56,7 +56,7 @@ class DetectorRig:
         self._executor = SingleThreadedExecutor()
         self._executor.add_node(self.node)
         self._executor.add_node(self.outside)
-        self._images = self.outside.create_publisher(Image, "fused/image", RELIABLE)
+        self._images = self.outside.create_publisher(Image, topic, RELIABLE)
         self.found: list[Any] = []
         self._reports: list[DiagnosticArray] = []
         self.outside.create_subscription(DiagnosticArray, "/diagnostics", self._report, RELIABLE)

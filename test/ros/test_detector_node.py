@@ -1,10 +1,12 @@
 """The detector node: images in, detections out, whatever else happens."""
 
+import shutil
+
 import numpy as np
 import pytest
 import rclpy
 from detector_rig import DetectorRig, street
-from node_harness import image
+from node_harness import ROOT, image
 from sensor_msgs.msg import CompressedImage, Image
 
 pytestmark = [pytest.mark.ros, pytest.mark.usefixtures("vision_msgs")]
@@ -254,6 +256,34 @@ def test_without_a_network_it_waits_and_says_what_is_missing(yolo_onnx, tmp_path
         assert rig.node.trigger_configure() == TransitionCallbackReturn.SUCCESS
         assert rig.node.trigger_activate() == TransitionCallbackReturn.SUCCESS
         assert rig.detect(rig.next_image(street())).detections
+
+
+def test_without_a_named_network_it_takes_the_shipped_one_if_there_is_one(
+    yolo_onnx, tmp_path, monkeypatch
+):
+    from rclpy.lifecycle import TransitionCallbackReturn
+
+    from amg_fuse_ros.weights import detector
+
+    monkeypatch.setattr(detector, "FOLDER", tmp_path)
+    with DetectorRig() as rig:
+        assert "no detector is shipped" in rig.diagnostics()["message"]
+        shutil.copy(yolo_onnx, tmp_path / "detector.onnx")
+        assert rig.set(warm_up="64 by 64")[0]
+        assert rig.node.trigger_configure() == TransitionCallbackReturn.FAILURE
+        assert "warm_up: expected a resolution as 640x480" in rig.diagnostics()["message"]
+        assert rig.set(warm_up="64x64")[0]
+        assert rig.node.trigger_configure() == TransitionCallbackReturn.SUCCESS
+        assert rig.diagnostics()["model"] == "detector.onnx"
+
+
+def test_the_parameter_file_and_remapping_reach_it(yolo_onnx, tmp_path):
+    shipped = (ROOT / "config" / "detector.yaml").read_text()
+    file = tmp_path / "mine.yaml"
+    file.write_text(shipped.replace("max_detections: 100", "max_detections: 2"))
+    arguments = ["--ros-args", "--params-file", str(file), "-r", "fused/image:=camera/image_raw"]
+    with DetectorRig(model=str(yolo_onnx), topic="camera/image_raw", cli_args=arguments) as rig:
+        assert len(rig.detect(rig.next_image(street())).detections) == 2
 
 
 def test_without_vision_msgs_it_says_what_to_install(yolo_onnx, monkeypatch):
