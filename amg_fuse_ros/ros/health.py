@@ -28,8 +28,8 @@ def what_is_wrong(camera: Camera) -> tuple[StreamState, str]:
     if state is StreamState.MISSING:
         text = f"no {name} images on {camera.topic} "
         if monitor.ever_came:
-            limit = f"faults.missing_after_s ({monitor.limits.missing_s:g}; more for slow cameras)"
-            text += f"for {monitor.silent_s:.1f} s, longer than {limit}"
+            limit = f"{monitor.limits.missing_s:g} s; raise it for a slow camera"
+            text += f"for {monitor.silent_s:.1f} s, longer than faults.missing_after_s ({limit})"
         else:
             text += "so far"
         text += f"; {camera.why_silent()}"

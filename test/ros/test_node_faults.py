@@ -80,7 +80,7 @@ def test_without_the_thermal_camera_the_rgb_images_pass_through(fusing, node):
     rig = fusing
     assert rig.play(told(rig, "no thermal images on /faulty/thermal/image_raw"), None, rgb_image)
     assert rig.diagnostics()["level"] == WARN
-    assert "longer than faults.missing_after_s (0.6; " in rig.diagnostics()["message"]
+    assert "longer than faults.missing_after_s (0.6 s; " in rig.diagnostics()["message"]
     assert "rgb images are published as they are" in rig.diagnostics()["message"]
     sent = {}
 
