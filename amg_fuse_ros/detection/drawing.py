@@ -8,6 +8,9 @@ from numpy.typing import NDArray
 
 from amg_fuse_ros.detection.detections import Detections
 
+SMALLEST_LETTERS = 0.35
+"""Scale of OpenCV's simplex font that can still be read."""
+
 _GOLDEN_ANGLE = 0.381966
 """Share of the colour circle between two classes: any number of them stays well apart."""
 
@@ -33,13 +36,15 @@ def draw(
         for index, mask in enumerate(detections.masks):
             tint = np.array(_color(detections, index), np.float32)
             drawn[mask] = drawn[mask] * (1 - mask_opacity) + tint * mask_opacity
-    thickness = max(1, round(min(image.shape[:2]) / 320))
+    side = min(image.shape[:2])
+    thickness = max(1, round(side / 360))
+    letters = max(SMALLEST_LETTERS, side / 1200)
     # The most certain last: its caption stays readable.
     for index in reversed(range(len(detections))):
         x0, y0, x1, y1 = np.rint(detections.boxes[index]).astype(int).tolist()
         color = _color(detections, index)
         cv2.rectangle(drawn, (x0, y0), (x1, y1), color, thickness, cv2.LINE_AA)
-        _caption(drawn, detections.caption(index), (x0, y0), color, thickness)
+        _caption(drawn, detections.caption(index), (x0, y0), color, letters)
     return drawn
 
 
@@ -54,13 +59,13 @@ def _caption(
     words: str,
     corner: tuple[int, int],
     color: tuple[int, int, int],
-    thickness: int,
+    letters: float,
 ) -> None:
     """Black letters on the box's colour, above its upper left corner or inside it at the top."""
-    font, scale = cv2.FONT_HERSHEY_SIMPLEX, 0.4 * thickness
-    (width, height), below = cv2.getTextSize(words, font, scale, thickness)
+    font, thickness = cv2.FONT_HERSHEY_SIMPLEX, max(1, round(1.5 * letters))
+    (width, height), below = cv2.getTextSize(words, font, letters, thickness)
     left = max(0, min(corner[0], drawn.shape[1] - width))
     bottom = corner[1] if corner[1] >= height + below else corner[1] + height + below
     cv2.rectangle(drawn, (left, bottom - height - below), (left + width, bottom), color, -1)
     baseline = (left, bottom - below // 2 - 1)
-    cv2.putText(drawn, words, baseline, font, scale, (0, 0, 0), thickness, cv2.LINE_AA)
+    cv2.putText(drawn, words, baseline, font, letters, (0, 0, 0), thickness, cv2.LINE_AA)
