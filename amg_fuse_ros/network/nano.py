@@ -64,6 +64,7 @@ class Nano(FusionNetwork):
         # Dilated, to know of what lies a hundred pixels off: haze is told from a scene's depth.
         self.down3 = _conv(c, d, stride=2)
         self.bottom = nn.Sequential(Residual(d, dilation=2), Residual(d, dilation=4))
+        self.context = Context(d)
         self.up3, self.decode2 = Up(d, c), Residual(c)
         self.up2, self.decode1 = Up(c, b), Residual(b)
         self.up1, self.decode0 = Up(b, a), Residual(a)
@@ -110,7 +111,7 @@ class Nano(FusionNetwork):
         e0 = F.relu(self.stem(F.pixel_unshuffle(torch.cat((vi, ir), 1), 2)))
         e1 = self.encode1(F.relu(self.down1(e0)))
         e2 = self.encode2(F.relu(self.down2(e1)))
-        e3 = self.bottom(F.relu(self.down3(e2)))
+        e3 = self.context(self.bottom(F.relu(self.down3(e2))))
         d2 = self.decode2(e2 + self.up3(e3))
         d1 = self.decode1(e1 + self.up2(d2))
         d0 = self.decode0(e0 + self.up1(d1))
@@ -128,6 +129,24 @@ class Residual(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """B C H W to the same."""
         return x + F.relu(self.conv(x))
+
+
+class Context(nn.Module):
+    """Adds to every pixel what the means over the whole image say: is all of it in haze?
+
+    A white wall nearby looks like haze until one sees the rest. It begins by adding nothing.
+    """
+
+    def __init__(self, channels: int, hidden: int = 32) -> None:
+        super().__init__()
+        self.reduce, self.expand = nn.Conv2d(channels, hidden, 1), nn.Conv2d(hidden, channels, 1)
+        nn.init.zeros_(self.expand.weight)
+        nn.init.zeros_(self.expand.bias)  # type: ignore[arg-type]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """B C H W to the same."""
+        y: Tensor = x + self.expand(F.relu(self.reduce(x.mean((2, 3), keepdim=True))))
+        return y
 
 
 class Up(nn.Module):

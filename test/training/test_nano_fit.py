@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from amg_fuse_ros.network.checkpoint import read_tensors
+from amg_fuse_ros.network.checkpoint import read_tensors, save_tensors
 from amg_fuse_ros.network.nano import Nano
 from training.config import TrainingConfig
 from training.data.pairs import Batch, PairDataset, find_pairs
@@ -28,7 +28,7 @@ def data(tmp_path):
 
 
 def run(data, out, steps, **options):
-    options = {"batch": 2, "crop": 32, "workers": 0, "minutes": 0.0, **options}
+    options = {"batch": 2, "crop": 32, "workers": 0, "minutes": 0.0, "init": None, **options}
     fit(data, out, steps=steps, learning_rate=1e-3, seed=0, threads=1, **options)
 
 
@@ -73,3 +73,17 @@ def test_the_objective_is_zero_where_everything_is_as_it_should_be():
     assert float(total(found)) == pytest.approx(0, abs=1e-6)
     worse = terms((flat + 0.1, flat, output[2], output[3]), batch)
     assert float(total(worse)) > 0.3
+
+
+def test_a_run_begins_with_the_weights_that_it_is_given(data, tmp_path):
+    first = tmp_path / "first.safetensors"
+    state = {k: v for k, v in Nano().state_dict().items() if not k.startswith("context")}
+    state = {k: torch.full_like(v, 0.01) for k, v in state.items()}
+    save_tensors(state, first, {})
+    run(data, tmp_path / "run", 1, init=first)
+    found = read_tensors(tmp_path / "run" / "nano.safetensors")
+    assert set(found) == set(Nano().state_dict())
+    torch.testing.assert_close(found["stem.weight"], state["stem.weight"], rtol=0, atol=2e-3)
+    save_tensors({"stem.weight": torch.zeros(3, 16, 3, 3)}, first, {})
+    with pytest.raises(ValueError, match=r"stem.weight: expected shape \(16, 16, 3, 3\)"):
+        run(data, tmp_path / "another", 1, init=first)

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Subset
 
 from amg_fuse_ros.allocator import keep_big_blocks
-from amg_fuse_ros.network.checkpoint import save_tensors
+from amg_fuse_ros.network.checkpoint import check_keys, read_tensors, save_tensors
 from amg_fuse_ros.network.nano import Nano
 from training.config import TrainingConfig
 from training.data.pairs import Batch, PairDataset, find_pairs, split_by_scene
@@ -40,6 +40,9 @@ def fit(
     batch: Annotated[int, typer.Option(help="Crops a step.")] = 16,
     crop: Annotated[int, typer.Option(help="Side of a crop in pixels.")] = 128,
     learning_rate: Annotated[float, typer.Option(help="At its highest.")] = 2e-3,
+    init: Annotated[
+        Path | None, typer.Option(help="Weights that a new run begins with, instead of none.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of weights and samples.")] = 0,
     workers: Annotated[int, typer.Option(help="Processes that load.")] = 1,
     threads: Annotated[int, typer.Option(help="Of the training itself; 0: torch's choice.")] = 0,
@@ -52,7 +55,10 @@ def fit(
     config = TrainingConfig(batch=batch, crop=crop, steps=steps, seed=seed, rescale=RESCALE)
     train, held_out = split_by_scene(find_pairs(data))
     dataset = PairDataset(train, config)
-    network = Nano().train().to(memory_format=torch.channels_last)
+    network = Nano()
+    if init is not None:
+        begin_with(network, init)
+    network.train().to(memory_format=torch.channels_last)
     average = {k: v.clone() for k, v in network.state_dict().items()}
     optimizer = torch.optim.AdamW(network.parameters(), learning_rate, weight_decay=1e-4)
     out.mkdir(parents=True, exist_ok=True)
@@ -90,6 +96,18 @@ def fit(
         if over:
             break
     typer.echo(f"step {step} of {steps}: {out / 'nano.safetensors'}")
+
+
+def begin_with(network: Nano, weights: Path) -> None:
+    """Take over the weights of a file; parts that it lacks stay as they are.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        WeightsError: If it is damaged, holds none of nano's parts, or others of another shape.
+    """
+    state = {**network.state_dict(), **read_tensors(weights)}
+    check_keys(state, network.state_dict(), "size 'nano'", weights)
+    network.load_state_dict(state)
 
 
 def export(out: Path, average: dict[str, Tensor], step: int, batch: int, pairs: int) -> None:
