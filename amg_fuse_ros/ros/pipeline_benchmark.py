@@ -73,17 +73,18 @@ def measure(
     namespace = f"/amg_fuse_bench_{os.getpid()}"
     rclpy.init()
 
+    about = ""
+
     def load(*_: object) -> Fuser:
+        nonlocal about
         if not network:
             return Fuser(CopyEngine(), steady=True)
         fuser = Fuser.from_options(size=network, steady=True)
         fuser.warm_up(Resolution(width, height))
         fuser.reset()
-        nonlocal about
         about = f"{fuser.engine.name} {fuser.engine.precision} on {fuser.engine.device}"
         return fuser
 
-    about = ""
     node = FusionNode(namespace=namespace, load=load)
     node.start()
     executor = SingleThreadedExecutor()
