@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from amg_fuse_ros.network.checkpoint import read_tensors, save_tensors
+from amg_fuse_ros.network.checkpoint import read_card, read_tensors, save_tensors
 from amg_fuse_ros.network.nano import Nano
 from training.config import TrainingConfig
 from training.data.pairs import Batch, PairDataset, find_pairs
@@ -38,6 +38,10 @@ def test_it_learns_and_the_weights_are_written_small(data, tmp_path):
     assert [row["step"] for row in rows] == [100, 200, 300]
     weights = tmp_path / "run" / "nano.safetensors"
     assert weights.stat().st_size < 1e6
+    card = read_card(weights)
+    assert (card["size"], card["steps"], card["batch"]) == ("nano", 300, 2)
+    assert card["data"]["pairs"] == 4
+    assert card["minutes"] >= 0
     trained, fresh = Nano(), Nano()
     trained.load_state_dict(read_tensors(weights))
     config = TrainingConfig(batch=16, crop=32, steps=1, seed=99)

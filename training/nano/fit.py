@@ -5,7 +5,8 @@ python -m training.nano.fit --data DIR --out runs/nano --minutes 30
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,7 +19,7 @@ from amg_fuse_ros.allocator import keep_big_blocks
 from amg_fuse_ros.network.checkpoint import check_keys, read_tensors, save_tensors
 from amg_fuse_ros.network.nano import Nano
 from training.config import TrainingConfig
-from training.data.pairs import Batch, PairDataset, find_pairs, split_by_scene
+from training.data.pairs import Batch, PairDataset, find_pairs, manifest, split_by_scene
 from training.nano.objective import terms, total
 from training.run_folder import commit
 from training.schedule import save_whole, update_average, warmup_cosine
@@ -62,7 +63,8 @@ def fit(
     average = {k: v.clone() for k, v in network.state_dict().items()}
     optimizer = torch.optim.AdamW(network.parameters(), learning_rate, weight_decay=1e-4)
     out.mkdir(parents=True, exist_ok=True)
-    step = _resume(out, network, average, optimizer)
+    step, before_s = _resume(out, network, average, optimizer)
+    about = {"data": manifest(dataset.pairs), "crop": crop, "batch": batch}
     typer.echo(f"{len(dataset.pairs)} pairs, {len(held_out)} held out; from step {step} of {steps}")
     began = saved = time.monotonic()
     log = (out / "log.jsonl").open("a")
@@ -91,8 +93,9 @@ def fit(
         over = bool(minutes) and now - began > 60 * minutes
         if now - saved > SAVE_EVERY_S or over or step == steps:
             saved = now
-            _save(out, network, average, optimizer, step)
-            export(out, average, step, config.batch, len(dataset.pairs))
+            seconds = before_s + now - began
+            _save(out, network, average, optimizer, step, seconds)
+            export(out, average, {**about, "steps": step, "minutes": round(seconds / 60, 1)})
         if over:
             break
     typer.echo(f"step {step} of {steps}: {out / 'nano.safetensors'}")
@@ -110,14 +113,14 @@ def begin_with(network: Nano, weights: Path) -> None:
     network.load_state_dict(state)
 
 
-def export(out: Path, average: dict[str, Tensor], step: int, batch: int, pairs: int) -> None:
+def export(out: Path, average: dict[str, Tensor], about: Mapping[str, Any]) -> None:
     """Write the averaged weights with their card, in half precision (below 1 MB)."""
     card = {
         "size": "nano",
-        "steps": step,
-        "samples": step * batch,
-        "pairs": pairs,
+        "weights": "exponential average",
+        **about,
         "commit": commit(),
+        "date": datetime.now(timezone.utc).date().isoformat(),
     }
     save_tensors(average, out / "nano.safetensors", card, torch.float16)
 
@@ -131,15 +134,16 @@ def _batches(dataset: PairDataset, first: int, workers: int) -> Iterator[Batch]:
 
 def _resume(
     out: Path, network: Nano, average: dict[str, Tensor], optimizer: torch.optim.Optimizer
-) -> int:
+) -> tuple[int, float]:
+    """Go on from the last checkpoint: the step, and the seconds spent so far."""
     path = out / "last.ckpt"
     if not path.is_file():
-        return 0
+        return 0, 0.0
     state: dict[str, Any] = torch.load(path, weights_only=True)
     network.load_state_dict(state["network"])
     average.update(state["average"])
     optimizer.load_state_dict(state["optimizer"])
-    return int(state["step"])
+    return int(state["step"]), float(state["seconds"])
 
 
 def _save(
@@ -148,12 +152,14 @@ def _save(
     average: dict[str, Tensor],
     optimizer: torch.optim.Optimizer,
     step: int,
+    seconds: float,
 ) -> None:
     content = {
         "network": network.state_dict(),
         "average": average,
         "optimizer": optimizer.state_dict(),
         "step": step,
+        "seconds": seconds,
     }
     save_whole(content, out / "last.ckpt")
 
