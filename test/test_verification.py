@@ -30,7 +30,7 @@ def load():
     return load_weights(shipped_weights("tiny"))
 
 
-def test_eager_passes_in_all_its_precisions_with_the_shipped_weights("tiny"):
+def test_eager_passes_in_all_its_precisions_with_the_shipped_weights():
     kinds = [("eager", "bf16"), ("eager", "fp32")]
     verdicts = verify(load, [smooth_pair(48, 64)], kinds, device="cpu")
     assert [(v.engine, v.precision) for v in verdicts] == [("eager", "fp32"), ("eager", "bf16")]
