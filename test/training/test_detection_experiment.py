@@ -249,7 +249,7 @@ def experiment(tmp_path_factory) -> tuple[Path, list[str]]:
     command = (
         f"compare --out {root / 'run'} --methods {methods} --cache {root / 'cache'} --streets 4 "
         "--test-streets 2 --frames 1 --weathers clear,fog --classes person,car --side 64 "
-        "--epochs 1 --width 0.0625 --seeds 1 --resamples 4"
+        "--shared 1 --epochs 1 --width 0.0625 --seeds 1 --resamples 4"
     ).split()
     result = CliRunner().invoke(app, command)
     assert result.exit_code == 0, result.output
@@ -265,14 +265,17 @@ def test_an_experiment_leaves_tables_numbers_and_a_detector_for_each_input(exper
     assert {c["name"] for c in numbers["rows"]["fog"][0]["classes"]} == {"person", "car"}
     assert "| fog | average | car |" in (out / "detection.md").read_text()
     assert (out / "cells" / "average-s0.pt").is_file()
+    shared = json.loads((out / "shared.json").read_text())
+    assert shared["inputs"] == ["visible", "thermal", "average"]
 
 
 def test_finished_cells_are_kept_and_those_of_other_settings_do_not_count(experiment):
     out, command = experiment
-    kept = {path: path.stat().st_mtime_ns for path in (out / "cells").iterdir()}
+    places = [*(out / "cells").iterdir(), out / "shared.pt"]
+    kept = {path: path.stat().st_mtime_ns for path in places}
     again = CliRunner().invoke(app, command)
     assert again.exit_code == 0, again.output
-    assert {path: path.stat().st_mtime_ns for path in (out / "cells").iterdir()} == kept
+    assert {path: path.stat().st_mtime_ns for path in places} == kept
     other = CliRunner().invoke(app, [*command, "--epochs", "2", "--report-only"])
     assert other.exit_code == 1
     assert "no seed is finished" in other.output

@@ -20,7 +20,7 @@ from training.detection.recorded import recorded_parts
 from training.detection.report import findings, write_report
 from training.detection.scores import RESAMPLES, compare
 from training.detection.shipping import make_detector
-from training.detection.start import train_start
+from training.detection.start import train_shared, train_start
 from training.detection.task_aware import TaskSettings, fit
 from training.detection.yolo_training import YoloSettings, export
 from training.metrics.folder import default_cache
@@ -54,6 +54,9 @@ def compare_inputs(
     start: Annotated[
         Path | None, typer.Option(help="Weights to begin with (of `start`; it is unpickled).")
     ] = None,
+    shared_epochs: Annotated[
+        int, typer.Option("--shared", min=0, help="First so many on all inputs together.")
+    ] = 0,
     classes: Classes = "person,bicycle,car",
     side: Side = 256,
     versions: Annotated[int, typer.Option(help="Of each training pair: clear, in weather.")] = 2,
@@ -109,13 +112,19 @@ def compare_inputs(
         if str(inputs):
             typer.echo(inputs)
         kinds = _chosen(inputs, only)
-        plan = CellPlan(
-            pairs.weathers, settings, start, digest([(parts / PARTS_CARD).read_bytes()])
-        )
+        made_of = digest([(parts / PARTS_CARD).read_bytes()])
+        begin = start
+        if shared_epochs:
+            folders = {kind: inputs.folders[kind] for kind in kinds}
+            begin = train_shared(
+                folders, pairs.classes, out, settings, shared_epochs, start, made_of
+            )
+        plan = CellPlan(pairs.weathers, settings, begin, made_of)
         facts = {
             "pairs": asdict(pairs),
             "training": asdict(settings),
             "start": str(start and start.name),
+            "shared_epochs": shared_epochs,
             "held": {"pairs": held.pairs, "boxes": held.boxes},
         }
         for done in [seeds] if report_only else range(1, seeds + 1):

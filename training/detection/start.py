@@ -1,22 +1,28 @@
-"""The common start of all detectors that are compared: a YOLO trained on procedural streets.
+"""What all detectors that are compared begin with: a YOLO trained on procedural streets.
 
 It is shown the visible, the thermal and the averaged image of each street in equal parts, so that
-no kind of image is nearer to it than another.
+no kind of image is nearer to it than another. What every detector has to learn anyhow is learned
+once: on the pairs of the comparison, with all its inputs in equal parts.
 """
 
+import json
+import logging
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import yaml
 
-from training.benchmark.identity import FusedStore
+from training.benchmark.identity import FusedStore, digest, write_whole
 from training.benchmark.methods import Method
 from training.detection import yolo_training
 from training.detection.drawn import drawn_parts
 from training.detection.inputs import make_inputs
 from training.detection.parts import PairSettings
 from training.detection.yolo_training import YoloSettings
+
+logger = logging.getLogger(__name__)
 
 PARTS = ("train", "val")
 AVERAGE = Method("average", "baseline", "average")
@@ -56,7 +62,51 @@ def train_start(
     return Path(shutil.copy(weights, out / "start.pt"))
 
 
-def mix(folders: Mapping[str, Path], out: Path, classes: tuple[str, ...]) -> Path:
+def train_shared(
+    folders: Mapping[str, Path],
+    classes: Sequence[str],
+    out: Path,
+    settings: YoloSettings,
+    epochs: int,
+    start: Path | None,
+    pairs: str,
+) -> Path:
+    """Train one detector on all inputs of a comparison, or keep the one that is there.
+
+    Inputs that are added later do not train it anew: ``shared.json`` says which it was shown.
+
+    Args:
+        folders: Data sets by input kind.
+        classes: Names, in the order of their numbers.
+        out: Folder of the comparison.
+        settings: Of its trainings.
+        epochs: Of this one.
+        start: Weights to begin with, or ``None``.
+        pairs: What the pairs are, as text.
+
+    Returns:
+        ``out/shared.pt``.
+
+    Raises:
+        ValueError: See `yolo_training.train`.
+        OSError: Something cannot be written.
+    """
+    settings = replace(settings, epochs=epochs)
+    facts = repr((asdict(settings), pairs)).encode()
+    key = digest([start.read_bytes() if start else b"", facts])
+    weights, card = out / "shared.pt", out / "shared.json"
+    if weights.is_file() and card.is_file() and json.loads(card.read_text("utf-8"))["key"] == key:
+        return weights
+    dataset = mix(folders, out / "shared" / "mix", classes)
+    trained = yolo_training.train(dataset, out / "shared" / "yolo", settings, start=start)
+    shutil.copy(trained, weights)
+    write_whole(card, json.dumps({"key": key, "inputs": list(folders)}).encode())
+    shutil.rmtree(out / "shared")
+    logger.info("trained what all inputs begin with on %s", ", ".join(folders))
+    return weights
+
+
+def mix(folders: Mapping[str, Path], out: Path, classes: Sequence[str]) -> Path:
     """One data set of the images of several input kinds; returns its description."""
     shutil.rmtree(out, ignore_errors=True)
     for part in PARTS:
