@@ -57,7 +57,7 @@ def class_names(info: Any) -> dict[str, str]:
     """
     try:
         names = json.loads(info.database_location)
-    except ValueError:  # another detector's: the place of a database
+    except (ValueError, RecursionError):  # another detector's: the place of a database
         return {}
     return {str(key): str(name) for key, name in names.items()} if isinstance(names, dict) else {}
 
@@ -87,9 +87,14 @@ def boxes_of(
         words = [names.get(class_id, class_id), f"#{detection.id}" if detection.id else ""]
         words.append(f"{100 * best.score:.0f}%" if best is not None else "")
         captions.append(" ".join(word for word in words if word))
-        number = int(class_id) if class_id.isdecimal() else zlib.crc32(class_id.encode())
-        numbers.append(number % 2**16)
+        numbers.append(_number_of(class_id))
     return boxes, captions, numbers
+
+
+def _number_of(class_id: str) -> int:
+    if class_id.isdecimal() and len(class_id) < 10:
+        return int(class_id) % 2**16
+    return zlib.crc32(class_id.encode()) % 2**16
 
 
 def _fill(message: Any, fields: Mapping[str, Any]) -> None:

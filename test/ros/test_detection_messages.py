@@ -44,13 +44,14 @@ def test_a_detection_that_says_nothing_of_its_class_is_read_too(array):
     from amg_fuse_ros.ros.detection_messages import boxes_of
 
     array.detections[0].results = []
-    array.detections[1].results[0].hypothesis.class_id = "tram"
-    _, captions, numbers = boxes_of(array, {})
-    assert captions == ["#7", "tram #1 50%"]
-    assert all(0 <= number < 2**16 for number in numbers)
+    for class_id in ("tram", "9" * 5000):
+        array.detections[1].results[0].hypothesis.class_id = class_id
+        _, captions, numbers = boxes_of(array, {})
+        assert captions == ["#7", f"{class_id} #1 50%"]
+        assert all(0 <= number < 2**16 for number in numbers)
 
 
-@pytest.mark.parametrize("text", ["/srv/coco.db", "", "[1, 2]"])
+@pytest.mark.parametrize("text", ["/srv/coco.db", "", "[1, 2]", "[" * 100_000])
 def test_names_that_another_detector_keeps_elsewhere_are_none(text):
     from vision_msgs.msg import VisionInfo
 
