@@ -21,6 +21,7 @@ RUN apt-get update \
         ros-jazzy-diagnostic-msgs \
         ros-jazzy-message-filters \
         ros-jazzy-ros2bag \
+        ros-jazzy-vision-msgs \
     && rm -rf /var/lib/apt/lists/*
 
 # numpy stays below 2, cv_bridge of Jazzy is built for 1.26; colcon needs setuptools below 80, and

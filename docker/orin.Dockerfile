@@ -26,6 +26,7 @@ RUN apt-get update \
         ros-humble-message-filters \
         ros-humble-ros-base \
         ros-humble-ros2bag \
+        ros-humble-vision-msgs \
     && rm -rf /var/lib/apt/lists/*
 
 # The index with NVIDIA's builds for JetPack 6, Python 3.10, aarch64; the usual one has none.
