@@ -295,7 +295,7 @@ def test_a_detector_is_trained_on_an_experiments_images_and_goes_out_as_onnx(exp
     dataset = out / "inputs" / "average" / "clear.yaml"
     seen = [look(path, dataset, 64) for path in (onnx.with_suffix(".pt"), onnx)]
     assert [one.name for one in seen[0]] == [one.name for one in seen[1]]
-    again = CliRunner().invoke(app, [*command[:3], "--input", "radar"])
+    again = CliRunner().invoke(app, ["detector", str(out), f"{onnx}2.onnx", "--input", "radar"])
     assert again.exit_code == 1
     assert "no input radar; it has average, thermal, visible" in again.output.replace("\n", " ")
 
@@ -345,7 +345,6 @@ def test_bad_weights_data_and_options_end_in_one_sentence(experiment, tmp_path):
     broken = tmp_path / "broken.pt"
     broken.write_bytes(b"no network")
     for words, said in (
-        (["export", str(broken), str(tmp_path / "x.onnx")], "ultralytics cannot work with it"),
         ([*command, "--start", str(tmp_path / "none.pt")], "no such weights"),
         ([*command, "--start", str(broken)], "ultralytics cannot work with it"),
         ([*command, "--input", "radar"], "expected some of visible, thermal, average"),

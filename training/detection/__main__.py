@@ -22,7 +22,7 @@ from training.detection.scores import RESAMPLES, compare
 from training.detection.shipping import make_detector
 from training.detection.start import train_shared, train_start
 from training.detection.task_aware import TaskSettings, fit
-from training.detection.yolo_training import YoloSettings, export
+from training.detection.yolo_training import YoloSettings
 from training.metrics.folder import default_cache
 
 METHODS = Path(__file__).with_name("methods.yaml")
@@ -163,22 +163,6 @@ def make_start(
         errors.print(f"error: {error}", style="bold red", markup=False)
         raise typer.Exit(1) from error
     typer.echo(weights)
-
-
-@app.command("export")
-def export_detector(
-    weights: Annotated[Path, typer.Argument(help="A .pt of this command; it is unpickled.")],
-    out: Annotated[Path, typer.Argument(help="The ONNX file.")],
-    side: Side = 256,
-    half: Annotated[bool, typer.Option("--half", help="In half precision.")] = False,
-) -> None:
-    """Write a trained detector as ONNX, as `detector_node` loads it."""
-    try:
-        export(weights, out, side, half=half)
-    except (OSError, ValueError, ModuleNotFoundError) as error:
-        errors.print(f"error: {error}", style="bold red", markup=False)
-        raise typer.Exit(1) from error
-    typer.echo(f"{out}: {out.stat().st_size / 1e6:.1f} MB")
 
 
 @app.command("detector")

@@ -12,7 +12,7 @@ import yaml
 
 from training.baselines import colorize
 from training.benchmark.fusing import Spread, folder_name, fuse_all
-from training.benchmark.identity import FusedStore, method_key
+from training.benchmark.identity import FusedStore, digest
 from training.benchmark.methods import Method
 from training.data.adapters import NAMES_SHOWN
 from training.evaluate import ImageSet
@@ -30,7 +30,7 @@ class Inputs:
 
     Attributes:
         folders: By kind: ``images/PART``, ``labels/PART`` and ``PART.yaml`` for each part.
-        keys: By kind: what the images depend on beside the pairs.
+        keys: By kind: digest of all its images, for what is made of them.
         left_out: Images that some kind does not have; no kind is shown them.
     """
 
@@ -97,7 +97,6 @@ def make_inputs(
             problems = fused[method.name, name].problems if (method.name, name) in fused else {}
             for stem, problem in problems.items():
                 logger.warning("%s, %s/%s: %s", method.name, name, stem, problem)
-        inputs.keys[method.name] = method_key(method)
     common = {}
     for name in names:
         everywhere = set.intersection(*(set(sources[kind][name]) for kind in kinds))
@@ -112,7 +111,8 @@ def make_inputs(
             _write_part(folder, name, sources[kind][name], common[name], parts / name)
             _write_yaml(folder, name, classes)
         inputs.folders[kind] = folder
-        inputs.keys.setdefault(kind, kind)
+        shown = (sources[kind][name][stem] for name in names for stem in common[name])
+        inputs.keys[kind] = digest(path.read_bytes() for path in shown)
     return inputs
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from amg_fuse_ros.detection.conversion import SIDE_STEP, convert
 from training.benchmark.fusing import folder_name
 from training.benchmark.identity import write_whole
 from training.detection import yolo_training
@@ -61,9 +62,12 @@ def make_detector(
         The scores of the ONNX file itself.
 
     Raises:
+        FileExistsError: There is something at ``out``.
         FileNotFoundError: The experiment has no such input.
         ValueError: ultralytics cannot work with a file.
     """
+    if out.exists():
+        raise FileExistsError(f"{out} exists already; name another file or remove it")
     card = read_card(experiment / "pairs")["settings"]
     classes, weathers = tuple(card["classes"]), tuple(card["weathers"])
     folders = {kind: experiment / "inputs" / folder_name(kind) for kind in kinds}
@@ -75,7 +79,7 @@ def make_detector(
     dataset = mix(folders, work / "mix", classes)
     weights = yolo_training.train(dataset, work / "yolo", settings, seed=seed, start=start)
     shutil.copy(weights, out.with_suffix(".pt"))
-    yolo_training.export(weights, out, settings.side, half=half)
+    convert(out.with_suffix(".pt"), out, _four_to_three(settings.side), half=half)
     scores = []
     for kind, folder in folders.items():
         for weather in weathers:
@@ -96,3 +100,8 @@ def make_detector(
     )
     shutil.rmtree(work)
     return scores
+
+
+def _four_to_three(side: int) -> tuple[int, int]:
+    """Height and width of what the network shall see, as cameras' pictures are."""
+    return max(round(side * 3 / 4 / SIDE_STEP), 1) * SIDE_STEP, side

@@ -1,4 +1,4 @@
-"""The one module of training that touches ultralytics (AGPL-3.0): trains, tests, exports.
+"""The one module of training that touches ultralytics (AGPL-3.0): trains and tests.
 
 It is imported when it is needed. Nothing is downloaded, nothing asked of or told to its makers, and
 its settings go to a folder of this process instead of the user's. Facts about it are from its
@@ -291,30 +291,6 @@ class DetectionLoss:
         loss, _ = self._network.loss(batch, self._network(images))
         mean: Tensor = loss.sum() / len(counts)
         return mean
-
-
-def export(weights: Path, out: Path, side: int, *, half: bool = False) -> None:
-    """Write a trained network as ONNX, with names and task in its metadata.
-
-    Args:
-        weights: A ``.pt`` of `train`.
-        out: The ONNX file.
-        side: Of the square that the network sees; the file takes other sizes as well.
-        half: Half precision.
-
-    Raises:
-        ValueError: ultralytics cannot read or export the file.
-    """
-    library = _library()
-    with tempfile.TemporaryDirectory() as folder, _in_words(str(weights)):
-        # Exports land beside the file that the network came from.
-        copy = shutil.copy(weights, Path(folder) / "network.pt")
-        network = library.YOLO(str(copy), task="detect")
-        written = network.export(
-            format="onnx", imgsz=side, dynamic=True, simplify=False, half=half, verbose=False
-        )
-        out.parent.mkdir(parents=True, exist_ok=True)
-        shutil.move(written, out)
 
 
 @cache
