@@ -14,6 +14,7 @@ from amg_fuse_ros.engine import ENGINES, UNTRIED, EngineUnavailableError, create
 from amg_fuse_ros.engine.choice import choices
 from amg_fuse_ros.network import load_weights, make_network, read_card
 from amg_fuse_ros.weights import find_weights
+from amg_fuse_ros.weights.detector import shipped_detector
 
 
 def describe(weights: str | None = None, device: str = "auto") -> Iterator[str]:
@@ -34,6 +35,8 @@ def describe(weights: str | None = None, device: str = "auto") -> Iterator[str]:
     yield f"rclpy: {_is_there('rclpy', 'no ROS 2 here; the node cannot run')}"
     yield f"cv_bridge: {_is_there('cv_bridge', 'rosbags-image converts messages')}"
     yield f"message_filters: {_is_there('message_filters', 'the own synchronizer pairs')}"
+    yield f"vision_msgs: {_is_there('vision_msgs', 'detector_node cannot run')}"
+    yield f"ultralytics (detector_node) {_version('ultralytics')}; {_shipped_detector()}"
     for name in ENGINES:
         yield f"engine {name}: {_try_engine(name, device)}"
     yield from _describe_weights(find_weights(weights, device=device))
@@ -66,6 +69,13 @@ def _try_engine(name: str, device: str) -> str:
     except EngineUnavailableError as error:
         return f"not here: {error}{untried}"
     return f"{engine.precision} on {engine.device}{untried}"
+
+
+def _shipped_detector() -> str:
+    try:
+        return f"shipped: {shipped_detector()}"
+    except FileNotFoundError:
+        return "no detector is shipped"
 
 
 def _cuda() -> str:

@@ -14,6 +14,8 @@ def test_info_tells_versions_engines_and_the_weights_card(amg_fuse, random_weigh
     assert re.search(r"^torch \d+\.\d+", outcome.out, re.MULTILINE)
     assert re.search(r"^engine eager: fp32 on (cpu|cuda)", outcome.out, re.MULTILINE)
     assert re.search(r"^(rclpy|cv_bridge|message_filters): (not )?installed", outcome.out, re.M)
+    assert re.search(r"^ultralytics \(detector_node\) (\d|not installed)", outcome.out, re.M)
+    assert re.search(r"^vision_msgs: (not )?installed", outcome.out, re.M)
     assert f"weights {random_weights}: size tiny, 4,933,853 parameters" in outcome.out
     assert "  data: none, these weights are random" in outcome.out
 
