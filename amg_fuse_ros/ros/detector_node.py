@@ -172,8 +172,7 @@ class DetectorNode(LifecycleNode):
 
     def _prepare(self) -> None:
         vision = load_vision_messages()
-        if not self._composed:  # there, the fusion node shows what the library logs
-            forward_library_log(self.get_logger())
+        forward_library_log(self.get_logger())
         detector = self._load(self._settings, self.get_logger())
         self._mend_settings(detector)
         from amg_fuse_ros.ros.detection_frames import DetectionMaker
