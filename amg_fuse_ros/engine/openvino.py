@@ -28,6 +28,7 @@ class OpenVinoEngine(StaticEngine):
 
     name = "openvino"
     needs = ("openvino", "onnx", "onnxscript")
+    channels_last = True
 
     def __init__(
         self, network: FusionNetwork, device: str = "auto", precision: str = "auto"
@@ -57,6 +58,7 @@ class OpenVinoEngine(StaticEngine):
             core = openvino.Core()
             model = core.read_model(path)
             use_own_sort(model)
+            model = take_channels_last(model)
             compiled = core.compile_model(
                 model,
                 "CPU",
@@ -74,6 +76,22 @@ class OpenVinoEngine(StaticEngine):
             return torch.from_numpy(np.array(result[0]))
 
         return run
+
+
+def take_channels_last(model: Any) -> Any:
+    """The model with all images' channels as the last axis.
+
+    Inside, that is OpenVINO's own layout for convolutions: nothing has to be turned over.
+    """
+    from openvino import Layout
+    from openvino.preprocess import PrePostProcessor
+
+    steps = PrePostProcessor(model)
+    images = [steps.input(0), steps.input(1), steps.output(0)]
+    for image in images:
+        image.tensor().set_layout(Layout("NHWC"))
+        image.model().set_layout(Layout("NCHW"))
+    return steps.build()
 
 
 def use_own_sort(model: Any) -> int:

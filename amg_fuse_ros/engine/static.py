@@ -21,7 +21,10 @@ KEPT_RESOLUTIONS = 3
 """Built engines in memory; the one that was not used for longest leaves first."""
 
 Run = Callable[[Tensor, Tensor], Tensor]
-"""Visible 1 3 H W and thermal 1 1 H W, in [0, 1], to the fused image, 1 3 H W, clamped."""
+"""Visible 1 3 H W and thermal 1 1 H W, in [0, 1], to the fused image, 1 3 H W, clamped.
+
+With ``channels_last`` all three have their channels as the last axis.
+"""
 
 
 class FusedImage(nn.Module):
@@ -54,6 +57,8 @@ class StaticEngine:
     name = ""
     precision = "fp32"
     device = "cpu"
+    channels_last = False
+    """Whether what is built takes images as they lie in memory, channels as the last axis."""
 
     def __init__(self, network: FusionNetwork) -> None:
         self._network = network.eval().requires_grad_(False)
@@ -68,10 +73,16 @@ class StaticEngine:
         height, width = thermal.shape
         vi = torch.from_numpy(np.ascontiguousarray(visible)).permute(2, 0, 1)[None]
         ir = torch.from_numpy(np.ascontiguousarray(thermal))[None, None]
-        vi, ir = (reflect_to_multiple(x, SIZE_MULTIPLE).contiguous() for x in (vi, ir))
+        vi, ir = (reflect_to_multiple(x, SIZE_MULTIPLE) for x in (vi, ir))
+        run = self.ready_for(*vi.shape[-2:])
+        if self.channels_last:
+            vi, ir = vi.permute(0, 2, 3, 1), ir.permute(0, 2, 3, 1)
         with torch.inference_mode():
-            fused = self.ready_for(*vi.shape[-2:])(vi, ir)[0, :, :height, :width]
-            image: FloatImage = fused.float().permute(1, 2, 0).contiguous().cpu().numpy()
+            fused = run(vi.contiguous(), ir.contiguous())[0]
+            if not self.channels_last:
+                fused = fused.permute(1, 2, 0)
+            result = fused[:height, :width].float().contiguous().cpu()
+        image: FloatImage = result.numpy()
         return image
 
     def ready_for(self, height: int, width: int) -> Run:
