@@ -83,6 +83,7 @@ setup(
         "view": ["rerun-sdk>=0.26"],
         "dev": [
             "pytest>=8.2,<9",
+            "pytest-rerunfailures>=14",
             "pytest-timeout>=2.3",
             "pytest-xdist>=3.6",
             "hypothesis>=6.100",
