@@ -59,6 +59,9 @@ def compare_inputs(
     ] = 0,
     classes: Classes = "person,bicycle,car",
     side: Side = 256,
+    test_side: Annotated[
+        int | None, typer.Option(help="At which they are tested; as trained by default.")
+    ] = None,
     versions: Annotated[int, typer.Option(help="Of each training pair: clear, in weather.")] = 2,
     streets: Annotated[int, typer.Option(help="Drawn ones to train on.")] = 60,
     test_streets: Annotated[int, typer.Option(help="Drawn ones to test on.")] = 15,
@@ -119,12 +122,13 @@ def compare_inputs(
             begin = train_shared(
                 folders, pairs.classes, out, settings, shared_epochs, start, made_of
             )
-        plan = CellPlan(pairs.weathers, settings, begin, made_of)
+        plan = CellPlan(pairs.weathers, settings, begin, made_of, test_side or side)
         facts = {
             "pairs": asdict(pairs),
             "training": asdict(settings),
             "start": str(start and start.name),
             "shared_epochs": shared_epochs,
+            "test_side": test_side or side,
             "held": {"pairs": held.pairs, "boxes": held.boxes},
         }
         for done in [seeds] if report_only else range(1, seeds + 1):

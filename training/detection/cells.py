@@ -41,17 +41,23 @@ class CellPlan:
         settings: Of every training.
         start: Weights to begin with, or ``None`` for fresh ones.
         pairs: What the pairs are, as text; a cell of other pairs is done again.
+        test_side: Of the square that test images are brought into; larger than in training it
+            shows a young detector small objects as it knows larger ones.
     """
 
     weathers: Sequence[str]
     settings: YoloSettings
     start: Path | None
     pairs: str
+    test_side: int
 
     def key(self, inputs: Inputs, kind: str) -> str:
         """What a cell's result depends on beside its seed."""
         begin = self.start.read_bytes() if self.start else b""
-        facts = (asdict(self.settings), self.pairs, inputs.keys[kind], inputs.left_out)
+        facts = (
+            *(asdict(self.settings), self.test_side, self.pairs),
+            *(inputs.keys[kind], inputs.left_out),
+        )
         return digest([begin, *(repr(fact).encode() for fact in facts)])
 
 
@@ -101,7 +107,7 @@ def _make(plan: CellPlan, inputs: Inputs, kind: str, seed: int, key: str, path: 
     )
     trained = perf_counter()
     outcomes = {
-        weather: yolo_training.look(weights, folder / f"{weather}.yaml", plan.settings.side)
+        weather: yolo_training.look(weights, folder / f"{weather}.yaml", plan.test_side)
         for weather in plan.weathers
     }
     content = {
