@@ -16,7 +16,7 @@ WEIGHTS: Mapping[str, float] = {
     "structure": 1.0,
     "restored": 2.0,
     "residual": 0.1,
-    "gradient": 1.0,
+    "gradient": 3.0,
     "color": 2.0,
 }
 """Of the terms; the last two are the paper's."""
