@@ -40,15 +40,21 @@ class TransformTree:
                 the message says how far they reach.
         """
         source, target = _plain(source), _plain(target)
-        up, down = self._to_root(source), self._to_root(target)
+        (up, problem), (down, other_problem) = self._upwards(source), self._upwards(target)
         for frame, to_ancestor in up.items():
             if frame in down:
                 return _back(down[frame]) @ to_ancestor
+        if problem or other_problem:
+            raise LookupError(problem or other_problem)
         reach = f"{self._reach(source, up)}, {self._reach(target, down)}"
         raise LookupError(f"no transforms connect {source!r} and {target!r}: {reach}")
 
-    def _to_root(self, frame: str) -> dict[str, Matrix]:
-        """The frame and those above it, each with the matrix that takes places there."""
+    def _upwards(self, frame: str) -> tuple[dict[str, Matrix], str]:
+        """The frame and those above it, each with the matrix that takes places there.
+
+        They end at the root or at a link that is no transform; then the text tells which. That one
+        may not be needed: a vehicle's place in its map says nothing of its cameras.
+        """
         to_ancestor: Matrix = np.eye(4)
         chain = {frame: to_ancestor}
         while frame in self._links:
@@ -57,13 +63,13 @@ class TransformTree:
                 break
             to_parent = _matrix(transform)
             if to_parent is None:
-                raise LookupError(
+                return chain, (
                     f"the transform between {frame!r} and {child!r} has no rotation, or holds "
                     "values that are no numbers"
                 )
             to_ancestor = to_parent @ to_ancestor
             chain[frame] = to_ancestor
-        return chain
+        return chain, ""
 
     def _reach(self, frame: str, chain: dict[str, Matrix]) -> str:
         if len(chain) > 1:

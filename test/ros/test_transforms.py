@@ -55,6 +55,17 @@ def test_siblings_are_connected_through_the_nearest_frame_above_both():
     np.testing.assert_allclose(moved(links.between("rgb", "lwir"), 0, 0, 0), (0, 2, -2), atol=1e-12)
 
 
+def test_a_link_that_is_no_transform_does_not_matter_above_the_frame_that_both_hang_below():
+    links = tree(
+        link("map", "base", (np.nan, 0, 0)),
+        link("base", "rgb", (0, 1, 0)),
+        link("base", "lwir", (0, 3, 0)),
+    )
+    np.testing.assert_allclose(moved(links.between("rgb", "lwir"), 0, 0, 0), (0, -2, 0))
+    with pytest.raises(LookupError, match="between 'map' and 'base'"):
+        links.between("map", "lwir")
+
+
 def test_the_newest_transform_of_a_link_holds_and_a_frame_may_get_another_parent():
     links = tree(link("base", "lwir", (1, 0, 0)), link("base", "lwir", (2, 0, 0)))
     assert moved(links.between("lwir", "base"), 0, 0, 0)[0] == 2
