@@ -49,7 +49,8 @@ Where a value comes from; the later ones win:
 
 A double is written with its decimal point: `1.0`, not `1`. A value that cannot be taken is refused
 with the reason; at start, the reason is logged and the default used. Names that are not in the
-table are ignored by ROS without a word: editors that know JSON schemas find them with
+table are ignored, and the log says so with the name that may be meant; editors that know JSON
+schemas find them before with
 [config/fusion.schema.json](../config/fusion.schema.json), which the first line of
 `config/fusion.yaml` names.
 

@@ -51,23 +51,10 @@ def statistics_values(statistics: Statistics) -> dict[str, object]:
     """Rates, counts and durations by the names that /diagnostics shows."""
     s = statistics
     rates = {f"{e} rate [Hz]": s.rate(e) for e in ("thermal", "rgb", "pairs", "fused")}
-    totals = {
-        e: s.total(e)
-        for e in (
-            "pairs",
-            "fused",
-            "passed through",
-            "held",
-            "dropped",
-            "refused",
-            "failed",
-            "hung",
-        )
-    }
     skew = s.milliseconds("skew", 0.5, 0.95)
     return {
         **rates,
-        **totals,
+        **{event: s.total(event) for event in COUNTS},
         **{event.value: s.total(event.value) for event in Event},
         "not fused, nobody subscribes": s.total("unwatched"),
         **stage_values(s, STAGES),
