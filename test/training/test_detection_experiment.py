@@ -25,6 +25,7 @@ from training.benchmark.identity import FusedStore
 from training.benchmark.methods import Method
 from training.detection.__main__ import app
 from training.detection.cells import Cell
+from training.detection.contrast import contrast
 from training.detection.drawn import drawn_parts
 from training.detection.inputs import make_inputs
 from training.detection.parts import PairSettings
@@ -298,6 +299,28 @@ def test_a_detector_is_trained_on_an_experiments_images_and_goes_out_as_onnx(exp
     again = CliRunner().invoke(app, ["detector", str(out), f"{onnx}2.onnx", "--input", "radar"])
     assert again.exit_code == 1
     assert "no input radar; it has average, thermal, visible" in again.output.replace("\n", " ")
+
+
+def test_contrast_tells_how_far_objects_stand_out_of_what_is_around_them(tmp_path):
+    image = np.full((60, 80, 3), 50, np.uint8)
+    image[20:40, 30:50] = 150
+    pair_trees.write(tmp_path / "images/fog/a.png", image)
+    (tmp_path / "labels/fog").mkdir(parents=True)
+    (tmp_path / "labels/fog/a.txt").write_text("0 0.5 0.5 0.25 0.3333\n1 0.1 0.8 0.1 0.1\n")
+    found = contrast(tmp_path, "fog", ["car", "person", "bicycle"])
+    assert found.by_class[0] > 2
+    assert found.by_class[1] == 0
+    assert np.isnan(found.by_class[2])
+    with pytest.raises(FileNotFoundError, match="no part rain"):
+        contrast(tmp_path, "rain", ["car"])
+
+
+def test_the_contrast_of_an_experiments_inputs_is_told_as_a_table(experiment):
+    out, _ = experiment
+    result = CliRunner().invoke(app, ["contrast", str(out)])
+    assert result.exit_code == 0, result.output
+    assert "| fog | thermal |" in result.output
+    assert CliRunner().invoke(app, ["contrast", str(out / "cells")]).exit_code == 1
 
 
 def test_a_detectors_loss_changes_what_a_fusion_learns_and_can_be_switched_off(

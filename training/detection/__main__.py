@@ -13,9 +13,16 @@ from training.benchmark.fusing import over
 from training.benchmark.identity import FusedStore, digest
 from training.benchmark.methods import read_plan
 from training.detection.cells import CellPlan, finished_cells, run_cells
+from training.detection.contrast import contrast
 from training.detection.drawn import drawn_parts
 from training.detection.inputs import Inputs, make_inputs
-from training.detection.parts import DRAWN_WEATHERS, PARTS_CARD, REAL_WEATHERS, PairSettings
+from training.detection.parts import (
+    DRAWN_WEATHERS,
+    PARTS_CARD,
+    REAL_WEATHERS,
+    PairSettings,
+    read_card,
+)
 from training.detection.recorded import recorded_parts
 from training.detection.report import findings, write_report
 from training.detection.scores import RESAMPLES, compare
@@ -199,6 +206,26 @@ def train_detector(
     for score in scores:
         typer.echo(f"{score.kind}, {score.weather}: mAP@.5 {score.map50:.3f}, {score.map:.3f}")
     typer.echo(f"{out}: {out.stat().st_size / 1e6:.1f} MB")
+
+
+@app.command("contrast")
+def tell_contrast(
+    experiment: Annotated[Path, typer.Argument(help="Folder of a comparison (its --out).")],
+) -> None:
+    """How far the objects of each class stand out in each input and weather."""
+    try:
+        card = read_card(experiment / "pairs")["settings"]
+        classes = card["classes"]
+        typer.echo(f"| weather | input | {' | '.join(classes)} | fine detail |")
+        typer.echo("|---" * (len(classes) + 3) + "|")
+        for weather in card["weathers"]:
+            for folder in sorted(p.parent for p in experiment.glob("inputs/*/train.yaml")):
+                found = contrast(folder, weather, classes)
+                each = " | ".join(f"{value:.2f}" for value in found.by_class)
+                typer.echo(f"| {weather} | {folder.name} | {each} | {found.fine:.1f} |")
+    except (OSError, ValueError) as error:
+        errors.print(f"error: {error}", style="bold red", markup=False)
+        raise typer.Exit(1) from error
 
 
 @app.command("task")
