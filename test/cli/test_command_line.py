@@ -14,7 +14,7 @@ BAD_OPTIONS = [
     ("--scale", "nan", "0.05 to 1.0, found nan"),
     ("--engine", "warp", "auto, eager"),
     ("--precision", "int8", "auto, fp32, bf16, fp16, fp64, found 'int8'"),
-    ("--size", "huge", "auto, tiny, full, found 'huge'"),
+    ("--size", "huge", "auto, nano, tiny, full, found 'huge'"),
     ("--mask-form", "nice", "local, paper, found 'nice'"),
     ("--slop-ms", "-1", "0.0 to 10000.0, found -1.0"),
 ]
@@ -36,7 +36,7 @@ COMMANDS = typer.main.get_command(cli.app).commands
 def test_the_commands_are_those_of_the_documents():
     recordings, engines = (
         {"make-bag", "make-scene", "calibrate"},
-        {"bench", "build-engine", "export"},
+        {"bench", "build-engine", "export", "convert-detector"},
     )
     assert set(COMMANDS) == {"fuse", "replay", "info"} | recordings | engines
 
