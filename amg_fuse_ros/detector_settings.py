@@ -7,7 +7,8 @@ schema and the reference page in the documents.
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from amg_fuse_ros.setting import Setting, Settings
+from amg_fuse_ros.resolution import PATTERN, WORDS
+from amg_fuse_ros.setting import Form, Setting, Settings
 
 if TYPE_CHECKING:  # torch takes seconds to import
     from amg_fuse_ros.detection import DetectionSettings
@@ -32,6 +33,7 @@ TABLE: tuple[Setting, ...] = (
         "warm_up",
         "640x480",
         "WxH of the images to come; the network is run once on such a one when it is configured.",
+        form=Form(PATTERN, WORDS),
     ),
     Setting(
         "confidence",

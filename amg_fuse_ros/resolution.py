@@ -5,6 +5,12 @@ from typing import NamedTuple
 
 LEAST_SIDE = 16
 
+WORDS = f"a resolution as 640x480, of {LEAST_SIDE} or more"
+
+_SIDE = "(1[6-9]|[2-9][0-9]|[1-9][0-9]{2,4})"
+PATTERN = f"{_SIDE}x{_SIDE}"
+"""A regular expression for what `Resolution.parse` takes, as JSON schemas understand it."""
+
 
 class Resolution(NamedTuple):
     """In pixels; shown as ``640x480``."""
@@ -22,9 +28,7 @@ class Resolution(NamedTuple):
         Raises:
             ValueError: If it is none, or a side is shorter than 16 pixels.
         """
-        match = re.fullmatch(r"(\d{1,5})x(\d{1,5})", text.strip())
-        if not match or min(map(int, match.groups())) < LEAST_SIDE:
-            raise ValueError(
-                f"expected a resolution as 640x480, of {LEAST_SIDE} or more, found {text!r}"
-            )
+        match = re.fullmatch(PATTERN, text.strip())
+        if not match:
+            raise ValueError(f"expected {WORDS}, found {text!r}")
         return cls(int(match[1]), int(match[2]))

@@ -1,12 +1,22 @@
 """What one setting of the node is: a default, a description, and what values it takes."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 SettingValue = bool | int | float | str
 Settings = Mapping[str, Any]
 """Values by name, one for each entry of the table in `amg_fuse_ros.settings`."""
+
+
+class Form(NamedTuple):
+    """What a text has to look like."""
+
+    pattern: str
+    """A regular expression for the whole text, of what Python and JSON schemas have in common."""
+    words: str
+    """The same for people."""
 
 
 @dataclass(frozen=True)
@@ -19,6 +29,7 @@ class Setting:
     choices: tuple[str, ...] = ()
     minimum: float | None = None
     maximum: float | None = None
+    form: Form | None = None
     live: bool = False
     """Takes effect at once; others are read when the node is configured."""
 
@@ -37,6 +48,8 @@ class Setting:
             )
         if self.choices and value not in self.choices:
             return f"{self.name}: expected one of {', '.join(self.choices)}, found {value!r}"
+        if self.form is not None and not re.fullmatch(self.form.pattern, str(value)):
+            return f"{self.name}: expected {self.form.words}, found {value!r}"
         if self.minimum is not None and not self.minimum <= value <= self.maximum:  # type: ignore[operator]
             return f"{self.name}: expected {self.minimum} to {self.maximum}, found {value}"
         return None

@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from amg_fuse_ros.camera_settings import CAMERA_SETTINGS
 from amg_fuse_ros.engine import ENGINES
 from amg_fuse_ros.imaging.thermal import GainSettings
-from amg_fuse_ros.setting import Setting, Settings, SettingValue
+from amg_fuse_ros.resolution import PATTERN, WORDS
+from amg_fuse_ros.setting import Form, Setting, Settings, SettingValue
 
 __all__ = ["BY_NAME", "TABLE", "Setting", "SettingValue", "Settings", "defaults", "gain_settings"]
 
@@ -44,6 +45,7 @@ TABLE: tuple[Setting, ...] = (
         "",
         "WxH of the RGB images: engines that are built for a resolution are built and tried while "
         "the node configures; empty: when the first pair comes.",
+        form=Form(f"({PATTERN})?", f"{WORDS}, or nothing"),
     ),
     Setting(
         "engine",

@@ -79,6 +79,10 @@ def test_every_setting_is_described_in_the_parameter_file_and_on_the_reference_p
 @example(setting=BY_NAME["network.scale"], value=1.01)
 @example(setting=BY_NAME["sync.queue"], value=0)
 @example(setting=BY_NAME["lazy"], value=1)
+@example(setting=BY_NAME["network.warm_up"], value="640x480")
+@example(setting=BY_NAME["network.warm_up"], value="15x480")
+@example(setting=BY_NAME["network.warm_up"], value="a 640x480")
+@example(setting=BY_NAME["network.warm_up"], value="\n")
 def test_the_schema_takes_what_the_table_takes(setting, value):
     # JSON has one kind of number, ROS has two.
     both_numbers = {type(value), setting.type} == {int, float}
@@ -109,4 +113,7 @@ def test_a_refusal_says_what_was_expected_and_found():
     )
     assert BY_NAME["mask.form"].problem_with("nice") == (
         "mask.form: expected one of local, paper, found 'nice'"
+    )
+    assert BY_NAME["network.warm_up"].problem_with("3x") == (
+        "network.warm_up: expected a resolution as 640x480, of 16 or more, or nothing, found '3x'"
     )

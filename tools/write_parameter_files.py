@@ -199,6 +199,9 @@ def _value_schema(setting: Setting) -> dict[str, Any]:
     }
     if setting.choices:
         schema["enum"] = list(setting.choices)
+    if setting.form is not None:
+        # Python's $ would take a line break after it.
+        schema["pattern"] = f"^({setting.form.pattern})$(?!\\n)"
     if setting.minimum is not None:
         schema |= {"minimum": setting.minimum, "maximum": setting.maximum}
     return schema

@@ -38,10 +38,7 @@ def load_detector(settings: Settings, logger: RcutilsLogger) -> "Detector":
     """
     began = monotonic()
     path = model_path(settings)
-    try:
-        size = Resolution.parse(str(settings["warm_up"]))
-    except ValueError as error:
-        raise ValueError(f"warm_up: {error}") from error
+    size = Resolution.parse(str(settings["warm_up"]))
     logger.info(f"loading {path} ...")
     from amg_fuse_ros.detection import Detector  # torch takes seconds to import
 

@@ -93,10 +93,13 @@ def watch(
 
 def describe(setting: Setting) -> ParameterDescriptor:
     """The setting as ``ros2 param describe`` shows it."""
+    constraints = setting.form.words if setting.form is not None else ""
+    if setting.choices:
+        constraints = "one of: " + ", ".join(setting.choices)
     descriptor = ParameterDescriptor(
         name=setting.name,
         description=setting.description,
-        additional_constraints=("one of: " + ", ".join(setting.choices)) if setting.choices else "",
+        additional_constraints=constraints,
     )
     if setting.minimum is not None and setting.maximum is not None:
         if setting.type is int:

@@ -34,6 +34,8 @@ def another_value(setting):
         return next(choice for choice in setting.choices if choice != setting.default)
     if setting.minimum is not None:
         return setting.type(setting.minimum)
+    if setting.form is not None:
+        return "1280x720"
     return not setting.default if setting.type is bool else "another text"
 
 
