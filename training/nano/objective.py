@@ -17,7 +17,7 @@ WEIGHTS: Mapping[str, float] = {
     "restored": 2.0,
     "residual": 0.1,
     "gradient": 3.0,
-    "color": 2.0,
+    "color": 4.0,
 }
 """Of the terms; the last two are the paper's."""
 
