@@ -298,7 +298,7 @@ class FusionNode(LifecycleNode):
             return
         self._statistics.count("jobs")
         if self._fusing.put(Job(thermal, rgb, monotonic())):
-            self._statistics.count("dropped")
+            self._health.note_dropped()
 
     def _watch(self) -> None:
         if self._active and self._fusing is not None and self._rig is not None:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from time import monotonic
 from typing import Protocol
 
+from amg_fuse_ros.engine.progress import is_building
 from amg_fuse_ros.latency_budget import LatencyBudget
 from amg_fuse_ros.monitoring import ClockOffset, Fault, Severity, Statistics, StreamState
 from amg_fuse_ros.ros.camera import Camera
@@ -16,6 +17,8 @@ MOST_OFFSET_MS = 60_000
 """What ``sync.thermal_offset_ms`` takes; clocks further apart want mending, not a parameter."""
 
 NOTHING = "nothing is published"
+
+BUILT_OVER = "dropped while an engine was built"
 
 FAILED_FOR_S = 5.0
 """A failure is shown so long after the last one."""
@@ -85,6 +88,12 @@ class Health:
     def note_failure(self, error: BaseException) -> None:
         """A pair could not be fused; from any thread."""
         self._failure = f"{type(error).__name__}: {error}", monotonic()
+
+    def note_dropped(self) -> None:
+        """A pair was replaced by a newer one; while an engine is built that says nothing of it."""
+        self._statistics.count("dropped")
+        if is_building():
+            self._statistics.count(BUILT_OVER)
 
     def note_hang(self, seconds: float) -> None:
         """A pair was given up after so long; from any thread."""
@@ -189,8 +198,15 @@ class Health:
 
     def _of_speed(self) -> Iterator[Fault]:
         s, settings = self._statistics, self._settings
-        jobs, dropped = s.recent("jobs"), s.recent("dropped")
-        if jobs and dropped / jobs > float(settings["diagnostics.warn_dropped"]):
+        built_over = s.recent(BUILT_OVER)
+        if built_over and is_building():
+            text = (
+                "an engine is being built for images of this size, nothing is fused meanwhile; "
+                "network.warm_up does that at start, amg-fuse build-engine ahead of time"
+            )
+            yield Fault("building", WARN, text)
+        jobs, dropped = s.recent("jobs") - built_over, s.recent("dropped") - built_over
+        if jobs > 0 and dropped / jobs > float(settings["diagnostics.warn_dropped"]):
             share = f"{100 * dropped / jobs:.0f} %"
             yield Fault(
                 "dropped",
