@@ -3,7 +3,14 @@
 from collections.abc import Iterator
 from time import monotonic
 
-from amg_fuse_ros.monitoring import Event, Fault, Severity, Statistics
+from amg_fuse_ros.monitoring import (
+    Event,
+    Fault,
+    Severity,
+    Statistics,
+    StreamMonitor,
+    StreamState,
+)
 from amg_fuse_ros.ros.camera import Camera
 from amg_fuse_ros.ros.diagnostics import stage_values
 from amg_fuse_ros.ros.health import FAILED_FOR_S, what_is_wrong
@@ -47,15 +54,21 @@ class DetectorHealth:
         self._statistics.count("hung")
         self._failure = f"no result after {seconds:.1f} s, it was given up", monotonic()
 
-    def faults(self, camera: Camera | None, *, stalled: bool = False) -> Iterator[Fault]:
+    def faults(
+        self, camera: Camera | None, handed: StreamMonitor | None = None, *, stalled: bool = False
+    ) -> Iterator[Fault]:
         """Those that hold now; called a few times a second.
 
         Args:
             camera: Where the images come from, if the node subscribes.
+            handed: The stream of what a fusion node of this process hands over, if it is wanted.
             stalled: Whether the network hung so often that nothing more is begun.
         """
         if camera is not None:
             yield from self._of_images(camera)
+        if handed is not None and handed.state is StreamState.MISSING:
+            text = "the fusion node of this process hands no images over, see what it says itself"
+            yield Fault("image missing", WARN, f"{text}; nothing is detected")
         failure, at = self._failure
         if failure and monotonic() - at < FAILED_FOR_S:
             yield Fault("failed", ERROR, f"an image could not be looked at: {failure}")

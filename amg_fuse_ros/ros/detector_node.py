@@ -73,6 +73,7 @@ class DetectorNode(LifecycleNode):
         self._worker: LatestWorker[DetectionJob] | None = None
         self._outputs: DetectionOutputs | None = None
         self._camera: Camera | None = None
+        self._listening = False
         self._problem = ""
         self._reporter = Reporter(self, "detection")
         parameters.declare(self, TABLE, fusion_settings.TABLE if composed else ())
@@ -114,7 +115,6 @@ class DetectorNode(LifecycleNode):
         """Look at images from now on, and tell what the classes are."""
         assert self._outputs is not None
         done = super().on_activate(state)
-        self._monitor = StreamMonitor("image", self._limits())
         self._active = True
         self._tell_classes()
         self.get_logger().info(f"active: {self._source()} -> {self._outputs.topic}")
@@ -248,12 +248,16 @@ class DetectorNode(LifecycleNode):
         return str(self.resolve_topic_name("fused/image"))
 
     def _heed_demand(self) -> None:
-        """Subscribe to the images if and only if somebody waits for detections."""
-        if self._composed:
-            return
+        """Listen to the images if and only if somebody waits for detections."""
         wanted = self.wants_frames()
-        if wanted and self._camera is None:
-            self._monitor = StreamMonitor("image", self._limits())
+        if wanted == self._listening:
+            return
+        if not wanted:
+            self._leave_images()
+            return
+        self._listening = True
+        self._monitor = StreamMonitor("image", self._limits())
+        if not self._composed:
             self._camera = Camera(
                 self,
                 "image",
@@ -264,10 +268,9 @@ class DetectorNode(LifecycleNode):
                 self._take_event,
                 topic="fused/image",
             )
-        elif not wanted and self._camera is not None:
-            self._leave_camera()
 
-    def _leave_camera(self) -> None:
+    def _leave_images(self) -> None:
+        self._listening = False
         if self._camera is not None:
             self._camera.close()
             self._camera = None
@@ -278,7 +281,7 @@ class DetectorNode(LifecycleNode):
 
     def _leave(self) -> None:
         self._active = False
-        self._leave_camera()
+        self._leave_images()
         self._faults.forget()
 
     def _release(self) -> None:
@@ -346,7 +349,8 @@ class DetectorNode(LifecycleNode):
         if self._active:
             self._heed_demand()
             stalled = self._worker is not None and self._worker.stalled
-            self._faults.update(self._health.faults(self._camera, stalled=stalled))
+            handed = self._monitor if self._composed and self._listening else None
+            self._faults.update(self._health.faults(self._camera, handed, stalled=stalled))
 
     def _publish_diagnostics(self) -> None:
         maker = self._maker

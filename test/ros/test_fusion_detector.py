@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import rclpy
+from lifecycle_msgs.msg import Transition
 from node_harness import ROOT, NodeProcess, Rig, rgb_image, thermal_image
 
 pytestmark = [pytest.mark.ros, pytest.mark.usefixtures("vision_msgs")]
@@ -20,6 +21,8 @@ def process(tmp_path, random_weights, yolo_onnx):
         "detector_node:model": yolo_onnx,
         "detector_node:warm_up": "64x64",
         "detector_node:confidence": 0.3,
+        "detector_node:faults.missing_after_s": 1.5,
+        "detector_node:diagnostics_period_s": 0.2,
         "device": "cpu",
     }
     process = NodeProcess(
@@ -35,7 +38,13 @@ def process(tmp_path, random_weights, yolo_onnx):
     rclpy.try_shutdown()
 
 
-def test_detections_of_the_fused_image_come_with_its_header_and_without_a_subscription(
+def told(rig):
+    """What the detector said last."""
+    every = [report.status[0] for report in rig.all_reports]
+    return [status.message for status in every if status.name == "/detector_node: detection"][-1]
+
+
+def test_detections_come_with_the_fused_images_header_without_a_subscription_or_are_missed(
     process, yolo_onnx
 ):
     from vision_msgs.msg import Detection2DArray
@@ -60,6 +69,15 @@ def test_detections_of_the_fused_image_come_with_its_header_and_without_a_subscr
         scores = [d.results[0].hypothesis.score for d in found[0].detections]
         np.testing.assert_allclose(scores, expected.scores, atol=1e-4)
         assert rig.node.count_subscribers("fused/image") == 1  # the rig's own
+        nothing = "the fusion node of this process hands no images over"
+        reports = len(rig.all_reports)
+        assert rig.play(
+            lambda: len(rig.all_reports) > reports + 5 and nothing not in told(rig),
+            thermal_image,
+            rgb_image,
+        )
+        assert rig.change_state(Transition.TRANSITION_DEACTIVATE)
+        assert rig.wait(lambda: nothing in told(rig))
     finally:
         rig.close()
     assert "the fused images of this process -> /detections" in process.log
