@@ -12,6 +12,7 @@ from training.losses import color_loss, gradient_loss
 
 WEIGHTS: Mapping[str, float] = {
     "truth": 4.0,
+    "weather": 2.0,
     "edges": 8.0,
     "structure": 1.0,
     "restored": 2.0,
@@ -20,6 +21,9 @@ WEIGHTS: Mapping[str, float] = {
     "color": 4.0,
 }
 """Of the terms; the last two are the paper's."""
+
+HIDDEN = 0.2
+"""A visible image that differs from the clean one by so much counts as hidden there."""
 
 WINDOW = 7
 """Pixels a side over which ``structure`` compares."""
@@ -30,13 +34,16 @@ def terms(output: NanoOutput, batch: Batch) -> dict[str, Tensor]:
 
     ``truth``, ``edges`` and ``structure`` compare with the pseudo ground truth of the clean pair:
     pixel by pixel, in differences of neighbours, and by the structural similarity of luminance in
-    square windows. ``restored`` is VI' against the clean visible image, where the mask takes from
-    it; ``residual`` keeps R small, so that M and VI' have to explain F.
+    square windows. ``weather`` is the first of these again, only where weather hides the visible
+    image: drops and flakes cover few pixels, but it is they that flicker. ``restored`` is VI'
+    against the clean visible image, where the mask takes from it; ``residual`` keeps R small, so
+    that M and VI' have to explain F.
     """
     fused, restored, mask, residual = output
     taken = mask.detach()
     return {
         "truth": F.l1_loss(fused, batch.pseudo),
+        "weather": _where_weather_fell(fused - batch.pseudo, batch),
         "edges": _edges(fused, batch.pseudo, 2) + _edges(fused, batch.pseudo, 3),
         "structure": 1 - _similarity(fused.mean(1, keepdim=True), batch.pseudo.mean(1, True)),
         "restored": ((restored - batch.visible).abs() * (0.25 + taken)).mean(),
@@ -49,6 +56,12 @@ def terms(output: NanoOutput, batch: Batch) -> dict[str, Tensor]:
 def total(found: Mapping[str, Tensor]) -> Tensor:
     """The weighted sum."""
     return torch.stack([WEIGHTS[name] * value for name, value in found.items()]).sum()
+
+
+def _where_weather_fell(error: Tensor, batch: Batch) -> Tensor:
+    hidden = (batch.visible_degraded - batch.visible).abs().mean(1, keepdim=True)
+    share = (hidden / HIDDEN).clamp(max=1)
+    return (error.abs() * share).mean() / (share.mean() + 0.05)
 
 
 def _edges(fused: Tensor, truth: Tensor, axis: int) -> Tensor:
