@@ -11,7 +11,7 @@ import torch
 
 import amg_fuse_ros
 from amg_fuse_ros.engine import ENGINES, UNTRIED, EngineUnavailableError, create_engine
-from amg_fuse_ros.engine.choice import choices
+from amg_fuse_ros.engine.choice import choices, usual
 from amg_fuse_ros.network import load_weights, make_network, read_card
 from amg_fuse_ros.weights import find_weights
 from amg_fuse_ros.weights.detector import shipped_detector
@@ -59,7 +59,9 @@ def _describe_choice(path: Path, device: str) -> Iterator[str]:
     for (height, width), choice in sorted(found.items()):
         yield f"auto at {width}x{height}: {choice.engine} {choice.precision}; {choice.why}"
     elsewhere = "at other resolutions" if found else "nothing was measured here"
-    yield f"auto: eager, {elsewhere} (amg-fuse build-engine --resolution WxH measures)"
+    otherwise = usual(network.size.name, where)
+    name = "eager" if otherwise is None else f"{otherwise.engine} {otherwise.precision}"
+    yield f"auto: {name}, {elsewhere} (amg-fuse build-engine --resolution WxH measures)"
 
 
 def _try_engine(name: str, device: str) -> str:

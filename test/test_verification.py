@@ -94,10 +94,21 @@ def test_info_verify_tells_every_engine_and_remembers(only_eager, tmp_path):
 
 
 def test_build_engine_measures_and_says_what_auto_takes(only_eager):
-    arguments = ["build-engine", "--engine", "eager", "--resolution", "64x48", "--device", "cpu"]
-    done = CliRunner().invoke(app, [*arguments, "--rounds", "1"])
+    arguments = ["build-engine", "--size", "tiny", "--engine", "eager", "--resolution", "64x48"]
+    done = CliRunner().invoke(app, [*arguments, "--device", "cpu", "--rounds", "1"])
     assert done.exit_code == 0, done.output
     assert "auto takes eager fp32: measured eager fp32" in done.stdout
+
+
+def test_build_engine_measures_what_runs_without_measurements_too(only_eager):
+    pytest.importorskip("openvino")
+    said = CliRunner().invoke(app, ["info", "--device", "cpu"]).stdout
+    usual = said.split("auto: ")[1].split(",")[0]
+    assert usual.startswith("openvino ")
+    arguments = ["build-engine", "--size", "nano", "--engine", "eager", "--resolution", "64x48"]
+    done = CliRunner().invoke(app, [*arguments, "--device", "cpu", "--rounds", "1"])
+    assert done.exit_code == 0, done.output
+    assert f"{usual} " in done.stdout
 
 
 def test_own_pairs_need_both_folders(tmp_path):

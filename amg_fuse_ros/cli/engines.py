@@ -40,6 +40,11 @@ def build_engine(
         made = create_engine(load_weights(path), engine, device, precision)
         kinds = [(engine, made.precision)]
     kinds = [k for k in kinds if precision in ("auto", k[1])]
+    where = create_engine(load_weights(path), "eager", device).device
+    # What was measured replaces what is usual without, so that must not be left out.
+    usual = choice.usual(network.size.name, where, precision)
+    if usual is not None and (usual.engine, usual.precision) not in kinds:
+        kinds.append((usual.engine, usual.precision))
     width, height = Resolution.parse(resolution)
     verdicts = verification.verify(
         lambda: load_weights(path),
@@ -51,7 +56,6 @@ def build_engine(
     )
     for verdict in verdicts:
         say("green" if verdict.problem is None else "bold red", "engine:", verdict)
-    where = create_engine(load_weights(path), "eager", device).device
     choice.remember(network, where, verification.measurements(verdicts, width, height))
     refused = [v for v in verdicts if v.problem is not None and (v.engine, v.precision) in kinds]
     if taken := choice.choices(network, where).get((padded(height), padded(width))):
