@@ -163,9 +163,7 @@ class FusionNode(LifecycleNode):
         self._active = True
         topics = ", ".join(camera.topic for camera in self._cameras.values())
         assert self._outputs is not None
-        self.get_logger().info(
-            f"active: {topics} -> {self._outputs.fused_topic}, {self._outputs.mask_topic}"
-        )
+        self.get_logger().info(f"active: {topics} -> {', '.join(self._outputs.topics)}")
         return super().on_activate(state)
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:

@@ -33,8 +33,7 @@ class Outputs:
     """The publishers of a configured node; each message is made only if somebody subscribes.
 
     Attributes:
-        fused_topic: Full name of the fused image's topic.
-        mask_topic: Full name of the mask's.
+        topics: Full names of those of the images, as they are published.
     """
 
     def __init__(
@@ -60,17 +59,18 @@ class Outputs:
             self._all.append(node.create_lifecycle_publisher(kind, topic, profile))
             return self._all[-1]
 
-        self.fused_topic = node.resolve_topic_name("fused/image")
-        self.mask_topic = node.resolve_topic_name("fused/mask")
+        fused_topic = node.resolve_topic_name("fused/image")
+        mask_topic = node.resolve_topic_name("fused/mask")
         raw, compressed = transport != "compressed", transport != "raw"
         self._fused: Any = create(Image, "fused/image") if raw else None
         self._mask: Any = create(Image, "fused/mask") if raw else None
         self._fused_compressed: Any = (
-            create(CompressedImage, f"{self.fused_topic}/compressed") if compressed else None
+            create(CompressedImage, f"{fused_topic}/compressed") if compressed else None
         )
         self._mask_compressed: Any = (
-            create(CompressedImage, f"{self.mask_topic}/compressed") if compressed else None
+            create(CompressedImage, f"{mask_topic}/compressed") if compressed else None
         )
+        self.topics = tuple(publisher.topic_name for publisher in self._all)
         self._info = create(CameraInfo, "fused/camera_info")
 
     def close(self) -> None:

@@ -73,6 +73,7 @@ def test_compressed_images_come_in_and_go_out_beside_the_raw_ones(start):
     rig.node.create_subscription(CompressedImage, "fused/image/compressed", fused.append, 5)
     rig.node.create_subscription(CompressedImage, "fused/mask/compressed", masks.append, 5)
     assert "/packed/thermal/image_raw/compressed" in node.log
+    assert "-> /packed/fused/image, /packed/fused/mask, /packed/fused/image/compressed" in node.log
 
     def send(stamp):
         thermal.publish(compressed(counts_image(stamp)))
