@@ -224,7 +224,9 @@ class DetectorNode(LifecycleNode):
                 detector.check_settings(detection_settings(self._settings))
                 return
             except ValueError as error:
-                reason, instead = str(error), ("classes", "")
+                wanted = detection_settings(self._settings).classes
+                known = ", ".join(name for name in wanted if name in detector.names.values())
+                reason, instead = str(error), ("classes", known)
             except ModuleNotFoundError as error:
                 reason, instead = str(error), ("tracking", False)
             self._settings.update([instead])
