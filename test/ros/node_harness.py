@@ -284,10 +284,10 @@ def nodes_in_this_process(weights: Path) -> Iterator[Callable[..., Rig]]:
         spinning = threading.Thread(target=executor.spin, daemon=True)
         spinning.start()
         rig = Rig(namespace)
-        rig.wait_for_node()
         open_ones.extend(
             [rig.close, node.close, lambda: executor.shutdown(timeout_sec=1), spinning.join]
         )
+        rig.wait_for_node()
         return rig
 
     yield run
