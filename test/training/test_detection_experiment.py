@@ -293,6 +293,7 @@ def test_a_detector_is_trained_on_an_experiments_images_and_goes_out_as_onnx(exp
     assert "average, fog: mAP@.5 0." in result.output
     scores = json.loads(onnx.with_suffix(".json").read_text())["scores"]
     assert [score["weather"] for score in scores] == ["clear", "fog"]
+    assert str(out).encode() not in onnx.read_bytes()
     dataset = out / "inputs" / "average" / "clear.yaml"
     seen = [look(path, dataset, 64) for path in (onnx.with_suffix(".pt"), onnx)]
     assert [one.name for one in seen[0]] == [one.name for one in seen[1]]

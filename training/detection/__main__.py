@@ -187,6 +187,9 @@ def train_detector(
         Path | None, typer.Option(help="Weights to begin with (of `start`; it is unpickled).")
     ] = None,
     side: Side = 256,
+    test_side: Annotated[
+        int | None, typer.Option(help="Longer side of what the file sees; as trained by default.")
+    ] = None,
     epochs: Epochs = 20,
     width: Width = YoloSettings.width,
     precision: Precision = YoloSettings.precision,
@@ -199,7 +202,9 @@ def train_detector(
         settings = YoloSettings(
             epochs=epochs, side=side, width=width, precision=precision, device=device
         )
-        scores = make_detector(experiment, inputs, start, out, settings, half=half)
+        scores = make_detector(
+            experiment, inputs, start, out, settings, half=half, test_side=test_side
+        )
     except (OSError, ValueError, ModuleNotFoundError) as error:
         errors.print(f"error: {error}", style="bold red", markup=False)
         raise typer.Exit(1) from error

@@ -45,6 +45,7 @@ def make_detector(
     settings: YoloSettings,
     *,
     half: bool = False,
+    test_side: int | None = None,
     seed: int = 0,
 ) -> list[Score]:
     """Train on the ``train`` and test on the weathers of a comparison's folder.
@@ -56,6 +57,7 @@ def make_detector(
         out: The ONNX file; the ``.pt`` and ``.json`` with the scores come beside it.
         settings: How to train.
         half: Whether to write half precision.
+        test_side: Longer side in pixels of what the file sees; as trained by default.
         seed: Of the training.
 
     Returns:
@@ -79,11 +81,14 @@ def make_detector(
     dataset = mix(folders, work / "mix", classes)
     weights = yolo_training.train(dataset, work / "yolo", settings, seed=seed, start=start)
     shutil.copy(weights, out.with_suffix(".pt"))
-    convert(out.with_suffix(".pt"), out, _four_to_three(settings.side), half=half)
+    convert(out.with_suffix(".pt"), out, _four_to_three(test_side or settings.side), half=half)
+    describe(out, f"Finds {', '.join(classes)}; trained on {', '.join(kinds)}")
     scores = []
     for kind, folder in folders.items():
         for weather in weathers:
-            outcomes = yolo_training.look(out, folder / f"{weather}.yaml", settings.side)
+            outcomes = yolo_training.look(
+                out, folder / f"{weather}.yaml", test_side or settings.side
+            )
             _, precision = yolo_training.average_precision(outcomes, len(classes))
             labelled = np.concatenate([outcome.labelled for outcome in outcomes])
             boxes = np.bincount(labelled, minlength=len(classes))
@@ -100,6 +105,17 @@ def make_detector(
     )
     shutil.rmtree(work)
     return scores
+
+
+def describe(network: Path, text: str) -> None:
+    """Replace the description in an ONNX file, where ultralytics puts paths of this machine."""
+    import onnx
+
+    model = onnx.load(network)
+    for entry in model.metadata_props:
+        if entry.key == "description":
+            entry.value = text
+    onnx.save(model, network)
 
 
 def _four_to_three(side: int) -> tuple[int, int]:
