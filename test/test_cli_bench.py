@@ -7,7 +7,10 @@ from typer.testing import CliRunner
 
 from amg_fuse_ros.cli import app
 
-QUICK = ["bench", "--resolution", "32x24", "--engine", "eager", "--frames", "1", "--threads", "1"]
+QUICK = [
+    *("bench", "--size", "nano", "--resolution", "32x24", "--engine", "eager"),
+    *("--frames", "1", "--threads", "1"),
+]
 
 
 def run(*arguments):

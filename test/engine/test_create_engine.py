@@ -6,10 +6,9 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from small_network import small_network
 
 from amg_fuse_ros.engine import ENGINES, EngineUnavailableError, create_engine
-from amg_fuse_ros.network import AMGFuse
+from amg_fuse_ros.network import AMGFuse, Nano
 
 NEEDS = {
     "openvino": ("openvino", "onnx", "onnxscript"),
@@ -49,7 +48,7 @@ def test_an_engine_says_its_name_device_and_precision(network, name):
 @pytest.mark.parametrize("name", QUICK)
 def test_every_engine_takes_an_image_and_gives_one_of_the_same_size(name):
     skip_if_missing(name)
-    engine = create_engine(small_network(), name, "cpu")
+    engine = create_engine(Nano().eval(), name, "cpu")
     visible = np.random.default_rng(0).random((20, 29, 3), np.float32)
     fused = engine.fuse(visible, visible[..., 0])
     assert (fused.shape, fused.dtype) == ((20, 29, 3), np.float32)
