@@ -206,7 +206,8 @@ class Health:
             )
             yield Fault("building", WARN, text)
         jobs, dropped = s.recent("jobs") - built_over, s.recent("dropped") - built_over
-        if jobs > 0 and dropped / jobs > float(settings["diagnostics.warn_dropped"]):
+        # A single one says nothing: the pair that waited when a build ended, for instance.
+        if dropped > 1 and dropped / jobs > float(settings["diagnostics.warn_dropped"]):
             share = f"{100 * dropped / jobs:.0f} %"
             yield Fault(
                 "dropped",
