@@ -139,6 +139,7 @@ class Fuser:
                 or an option is none of the known ones.
             EngineUnavailableError: If the engine cannot run here.
         """
+        calibration = load_calibration(registration) if registration else None
         wanted = None if size == "auto" else size
         load = partial(load_weights, find_weights(weights, size, device), size=wanted)
         make = POOL.take if shared else create_engine
@@ -149,7 +150,7 @@ class Fuser:
             mask_form=mask_form,
             gain=gain,
             steady=steady,
-            calibration=load_calibration(registration) if registration else None,
+            calibration=calibration,
         )
         fuser._chain, fuser._on_fallback = chain, on_fallback
         return fuser
