@@ -252,6 +252,10 @@ class BagPlayer(Node):
         frames = max(recording.topics()[topic] for topic in self._counts)
         lap_ns = recording.duration_ns + recording.duration_ns // max(1, frames - 1)
         lap_ns = max(lap_ns, 10_000_000)
+        again = ", again and again" if self._options["loop"] else ""
+        seconds = recording.duration_ns / 1e9 / rate
+        topics = ", ".join(self._counts)
+        self.get_logger().info(f"Playing {seconds:.1f} s of {topics}{again}")
         for number in range(sys.maxsize if self._options["loop"] else 1):
             offset_ns = round(number * lap_ns / rate)
             lap = _Lap(recording.start_ns, start + offset_ns / 1e9, wall_ns + offset_ns, rate)

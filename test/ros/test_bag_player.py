@@ -247,6 +247,8 @@ def test_a_signal_ends_the_player_without_a_traceback(bag, node, start, signals)
         output = output_of(player)
     assert player.returncode == 0
     assert "Traceback" not in output
+    assert "Playing " in output
+    assert ", again and again" in output
     assert "Played " in output
 
 
