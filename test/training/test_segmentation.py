@@ -17,6 +17,7 @@ from training.segmentation.learning import (
     SegmentationSettings,
     Segmented,
     intersection_over_union,
+    look,
     train,
 )
 from training.segmentation.msrs import CLASSES, msrs_parts, read_classes
@@ -98,6 +99,22 @@ def test_intersection_over_union_is_over_all_pixels_of_all_images():
         np.array([[5, 0, 1], [4, 0, 0], [0] * 3]),
     ]
     np.testing.assert_allclose(intersection_over_union(counts), [11 / 18, 2 / 8, np.nan])
+
+
+def test_a_network_learns_to_tell_a_bright_square_from_what_is_around_it(tmp_path):
+    rng = np.random.default_rng(0)
+    for number in range(16):
+        image = rng.integers(0, 60, (64, 64, 3), np.uint8)
+        classes = np.zeros((64, 64), np.uint8)
+        y, x = rng.integers(0, 32, 2)
+        image[y : y + 32, x : x + 32] += 180
+        classes[y : y + 32, x : x + 32] = 1
+        pair_trees.write(tmp_path / f"images/{number:02d}.png", image)
+        pair_trees.write(tmp_path / f"classes/{number:02d}.png", classes)
+    folders = tmp_path / "images", tmp_path / "classes"
+    network = train(*folders, 2, SegmentationSettings(20, 64, 64, 8))
+    iou = intersection_over_union([one.counts for one in look(network, *folders, 2)])
+    assert iou.min() > 0.5
 
 
 def said(share: float) -> list[Segmented]:

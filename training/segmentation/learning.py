@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.optim.swa_utils import update_bn
 
 from training.metrics.folder import list_images
 from training.schedule import warmup_cosine
@@ -113,6 +114,11 @@ def train(
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
+    # torchvision's running statistics follow batches by 1 % a step: after a training of minutes
+    # they are still much of what the network began with.
+    whole = x[: len(x) // settings.batch * settings.batch].split(settings.batch)
+    with torch.inference_mode():
+        update_bn((_normalised(part.to(settings.device)) for part in whole), network)
     return network.eval()
 
 
