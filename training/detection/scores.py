@@ -101,8 +101,8 @@ def compare(
     Intervals are centred percentiles of a bootstrap over both what was drawn by chance in training
     (seeds) and the test images: each resample draws seeds and images anew, the same for all kinds
     and weathers, and takes the mean AP over its seeds. Three seeds are few, so what comes from
-    seeds is underestimated, by a factor of up to sqrt(2/3). The better camera is the one with the larger
-    mean; that choice favours the cameras a little.
+    seeds is underestimated, by a factor of up to sqrt(2/3). The better camera is the one with the
+    larger mean; that choice favours the cameras a little.
 
     Args:
         cells: Finished cells; seeds that some kind lacks are left out.
