@@ -132,6 +132,17 @@ class DetectorRig:
         if report.status[0].name == f"{self.node.get_fully_qualified_name()}: detection":
             self._reports.append(report)
 
+    def report_of(self, fault: str) -> dict[str, str]:
+        """What the first report that tells this fault says; the node looks for them at intervals."""
+        reports: list[dict[str, str]] = []
+
+        def told() -> bool:
+            reports.append(self.diagnostics())
+            return f"fault: {fault}" in reports[-1]
+
+        assert self.wait(told), reports[-1]
+        return reports[-1]
+
     def diagnostics(self) -> dict[str, str]:
         """What the next report says, with its level and message."""
         self._reports.clear()

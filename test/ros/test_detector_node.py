@@ -308,7 +308,7 @@ def test_without_vision_msgs_it_says_what_to_install(yolo_onnx, monkeypatch):
 def test_mistakes_in_the_parameter_file_do_not_keep_it_from_looking(yolo_onnx):
     with DetectorRig(model=str(yolo_onnx), classes="tram", confidence=7.0) as rig:
         assert rig.detect(rig.next_image(street())).detections
-        found = rig.diagnostics()
+        found = rig.report_of("settings")
         assert found["level"] == "1"
         assert "does not know tram" in found["fault: settings"]
         assert "classes is taken as ''" in found["fault: settings"]
@@ -320,7 +320,7 @@ def test_of_the_classes_in_the_parameter_file_those_that_it_knows_are_reported(y
     with DetectorRig(model=str(yolo_onnx), classes="tram, car", class_id="name") as rig:
         found = rig.detect(rig.next_image(street())).detections
         assert {d.results[0].hypothesis.class_id for d in found} == {"car"}
-        assert "classes is taken as 'car'" in rig.diagnostics()["fault: settings"]
+        assert "classes is taken as 'car'" in rig.report_of("settings")["fault: settings"]
 
 
 def test_the_lifecycle_takes_and_gives_back(yolo_onnx):
