@@ -133,7 +133,7 @@ class DetectorRig:
             self._reports.append(report)
 
     def report_of(self, fault: str) -> dict[str, str]:
-        """What the first report that tells this fault says; the node looks for them at intervals."""
+        """The first report that tells this fault; the node looks for faults at intervals."""
         reports: list[dict[str, str]] = []
 
         def told() -> bool:
