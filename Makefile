@@ -19,8 +19,16 @@ $(STAMP): setup.py constraints.txt
 demo: setup
 	$(PY) -m tools.demo $(DEMO)
 
+# Three processes: trainings fork their loaders, and a process in which ROS nodes and engines have run,
+# with their libraries' threads, must not be forked.
 test: setup
+ifdef TESTS
 	$(PY) -m pytest $(TESTS)
+else
+	$(PY) -m pytest test/ros
+	$(PY) -m pytest test/training
+	$(PY) -m pytest test --ignore=test/ros --ignore=test/training
+endif
 
 lint: setup
 	$(VENV)/bin/ruff check .
