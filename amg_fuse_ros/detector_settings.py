@@ -7,6 +7,14 @@ schema and the reference page in the documents.
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from amg_fuse_ros.common_settings import (
+    AUTOSTART,
+    DEVICE,
+    DIAGNOSTICS_PERIOD,
+    LOG_PERIOD,
+    OUTPUT_RELIABILITY,
+    WARN_LATENCY,
+)
 from amg_fuse_ros.resolution import PATTERN, WORDS
 from amg_fuse_ros.setting import Form, Setting, Settings
 
@@ -16,18 +24,14 @@ if TYPE_CHECKING:  # torch takes seconds to import
 __all__ = ["BY_NAME", "TABLE", "Setting", "detection_settings"]
 
 TABLE: tuple[Setting, ...] = (
-    Setting(
-        "autostart",
-        True,
-        "Configure and activate at start; false waits for a lifecycle manager.",
-    ),
+    AUTOSTART,
     Setting(
         "model",
         "",
         "Network file or folder that ultralytics loads: .onnx, .engine, an OpenVINO folder, or .pt "
         "(a pickle: it runs the code it carries); empty takes the detector that is shipped.",
     ),
-    Setting("device", "auto", "Where it runs: auto, cpu, cuda or cuda:N."),
+    DEVICE,
     Setting("half", True, "Half precision on CUDA; without effect on a CPU."),
     Setting(
         "warm_up",
@@ -128,35 +132,10 @@ TABLE: tuple[Setting, ...] = (
         "Reliability asked of the images; best_effort is understood by every publisher.",
         choices=("best_effort", "reliable"),
     ),
-    Setting(
-        "qos.output_reliability",
-        "reliable",
-        "Reliability offered to subscribers; reliable serves both kinds.",
-        choices=("best_effort", "reliable"),
-    ),
-    Setting(
-        "log_period_s",
-        5.0,
-        "Shortest time in seconds between two messages of the same kind in the log.",
-        minimum=0.1,
-        maximum=3600.0,
-        live=True,
-    ),
-    Setting(
-        "diagnostics_period_s",
-        1.0,
-        "Seconds between two messages on /diagnostics.",
-        minimum=0.1,
-        maximum=60.0,
-    ),
-    Setting(
-        "diagnostics.warn_latency_ms",
-        0.0,
-        "Latency (p95, arrival to publication) above which the node warns; 0 never.",
-        minimum=0.0,
-        maximum=60_000.0,
-        live=True,
-    ),
+    OUTPUT_RELIABILITY,
+    LOG_PERIOD,
+    DIAGNOSTICS_PERIOD,
+    WARN_LATENCY,
     Setting(
         "diagnostics.warn_dropped",
         0.5,

@@ -7,6 +7,14 @@ This table gives the ROS parameters with their types, ranges and descriptions, t
 from collections.abc import Mapping
 
 from amg_fuse_ros.camera_settings import CAMERA_SETTINGS
+from amg_fuse_ros.common_settings import (
+    AUTOSTART,
+    DEVICE,
+    DIAGNOSTICS_PERIOD,
+    LOG_PERIOD,
+    OUTPUT_RELIABILITY,
+    WARN_LATENCY,
+)
 from amg_fuse_ros.engine import ENGINES
 from amg_fuse_ros.imaging.thermal import GainSettings
 from amg_fuse_ros.resolution import PATTERN, WORDS
@@ -15,11 +23,7 @@ from amg_fuse_ros.setting import Form, Setting, Settings, SettingValue
 __all__ = ["BY_NAME", "TABLE", "Setting", "SettingValue", "Settings", "defaults", "gain_settings"]
 
 TABLE: tuple[Setting, ...] = (
-    Setting(
-        "autostart",
-        True,
-        "Configure and activate at start; false waits for a lifecycle manager.",
-    ),
+    AUTOSTART,
     Setting(
         "network.weights",
         "",
@@ -54,7 +58,7 @@ TABLE: tuple[Setting, ...] = (
         "what amg-fuse build-engine found to be faster.",
         choices=("auto", *ENGINES),
     ),
-    Setting("device", "auto", "Where it runs: auto, cpu, cuda or cuda:N."),
+    DEVICE,
     Setting(
         "precision",
         "auto",
@@ -192,35 +196,10 @@ TABLE: tuple[Setting, ...] = (
         "Reliability asked of the cameras; best_effort is understood by every publisher.",
         choices=("best_effort", "reliable"),
     ),
-    Setting(
-        "qos.output_reliability",
-        "reliable",
-        "Reliability offered to subscribers; reliable serves both kinds.",
-        choices=("best_effort", "reliable"),
-    ),
-    Setting(
-        "log_period_s",
-        5.0,
-        "Shortest time in seconds between two messages of the same kind in the log.",
-        minimum=0.1,
-        maximum=3600.0,
-        live=True,
-    ),
-    Setting(
-        "diagnostics_period_s",
-        1.0,
-        "Seconds between two messages on /diagnostics.",
-        minimum=0.1,
-        maximum=60.0,
-    ),
-    Setting(
-        "diagnostics.warn_latency_ms",
-        0.0,
-        "Latency (p95, arrival to publication) above which the node warns; 0 never.",
-        minimum=0.0,
-        maximum=60_000.0,
-        live=True,
-    ),
+    OUTPUT_RELIABILITY,
+    LOG_PERIOD,
+    DIAGNOSTICS_PERIOD,
+    WARN_LATENCY,
     Setting(
         "diagnostics.error_latency_ms",
         0.0,
