@@ -12,7 +12,7 @@ import torch
 import amg_fuse_ros
 from amg_fuse_ros.engine import ENGINES, UNTRIED, EngineUnavailableError, create_engine
 from amg_fuse_ros.engine.choice import choices, usual
-from amg_fuse_ros.network import load_weights, make_network, read_card
+from amg_fuse_ros.network import FusionNetwork, load_weights, make_network, read_card
 from amg_fuse_ros.weights import find_weights
 from amg_fuse_ros.weights.detector import shipped_detector
 
@@ -39,12 +39,13 @@ def describe(weights: str | None = None, device: str = "auto") -> Iterator[str]:
     yield f"ultralytics (detector_node) {_version('ultralytics')}; {_shipped_detector()}"
     for name in ENGINES:
         yield f"engine {name}: {_try_engine(name, device)}"
-    yield from _describe_weights(find_weights(weights, device=device))
-    yield from _describe_choice(find_weights(weights, device=device), device)
-
-
-def _describe_weights(path: Path) -> Iterator[str]:
+    path = find_weights(weights, device=device)
     network = load_weights(path)
+    yield from _describe_weights(path, network)
+    yield from _describe_choice(network, device)
+
+
+def _describe_weights(path: Path, network: FusionNetwork) -> Iterator[str]:
     parameters = sum(p.numel() for p in network.parameters())
     yield f"weights {path}: size {network.size.name}, {parameters:,} parameters"
     for key, value in read_card(path).items():
@@ -52,8 +53,7 @@ def _describe_weights(path: Path) -> Iterator[str]:
             yield f"  {key}: {value}"
 
 
-def _describe_choice(path: Path, device: str) -> Iterator[str]:
-    network = load_weights(path)
+def _describe_choice(network: FusionNetwork, device: str) -> Iterator[str]:
     where = create_engine(make_network("nano"), "eager", device).device
     found = choices(network, where)
     for (height, width), choice in sorted(found.items()):
