@@ -38,6 +38,12 @@ class LossWeights:
     ssim: float = 0.0
     pseudo: float = 0.0
     """Mean |F - pseudo ground truth|, a direct supervision of this project's own."""
+    pseudo_edges: float = 0.0
+    """The same of differences of neighbours (:mod:`training.supervision`, as the next two)."""
+    pseudo_structure: float = 0.0
+    """1 - SSIM of F and pseudo ground truth."""
+    particles: float = 0.0
+    """The share of streaks and flakes that F keeps."""
 
     def __post_init__(self) -> None:
         for name, value in asdict(self).items():

@@ -18,6 +18,7 @@ from training.losses import (
     ssim_loss,
     tdas_loss,
 )
+from training.supervision import edge_error, particles_left, structure_error
 
 Average = Callable[[Tensor], Tensor]
 """The mean of a tensor over all processes."""
@@ -76,6 +77,12 @@ class Objective:
             "intensity": (w.intensity, lambda: intensity_loss(fused, vi, ir)),
             "ssim": (w.ssim, lambda: ssim_loss(fused, vi, ir, average=average)),
             "pseudo": (w.pseudo, lambda: (fused - batch.pseudo).abs().mean()),
+            "pseudo_edges": (w.pseudo_edges, lambda: edge_error(fused, batch.pseudo)),
+            "pseudo_structure": (w.pseudo_structure, lambda: structure_error(fused, batch.pseudo)),
+            "particles": (
+                w.particles,
+                lambda: particles_left(fused - batch.pseudo, vi, batch.visible_degraded),
+            ),
             "tdas": (
                 w.tdas,
                 lambda: tdas_loss(

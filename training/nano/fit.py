@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader, Subset
 
 from amg_fuse_ros.allocator import keep_big_blocks
 from amg_fuse_ros.network.checkpoint import check_keys, read_tensors, save_tensors
-from amg_fuse_ros.network.nano import Nano
+from amg_fuse_ros.network.nano import CHANNELS, Nano
 from training.config import TrainingConfig
 from training.data.pairs import Batch, PairDataset, find_pairs, manifest, split_by_scene
 from training.nano.objective import terms, total
@@ -44,6 +44,10 @@ def fit(
     init: Annotated[
         Path | None, typer.Option(help="Weights that a new run begins with, instead of none.")
     ] = None,
+    channels: Annotated[
+        tuple[int, int, int, int],
+        typer.Option(help="Features at 1/2, 1/4, 1/8 and 1/16 of the resolution."),
+    ] = CHANNELS,
     seed: Annotated[int, typer.Option(help="Of weights and samples.")] = 0,
     workers: Annotated[int, typer.Option(help="Processes that load.")] = 1,
     threads: Annotated[int, typer.Option(help="Of the training itself; 0: torch's choice.")] = 0,
@@ -56,7 +60,7 @@ def fit(
     config = TrainingConfig(batch=batch, crop=crop, steps=steps, seed=seed, rescale=RESCALE)
     train, held_out = split_by_scene(find_pairs(data))
     dataset = PairDataset(train, config)
-    network = Nano()
+    network = Nano(channels)
     if init is not None:
         begin_with(network, init)
     network.train().to(memory_format=torch.channels_last)
