@@ -60,7 +60,7 @@ def particles_left(error: Tensor, visible: Tensor, visible_degraded: Tensor) -> 
     """
     added = _fine((visible_degraded - visible).mean(1, keepdim=True))
     kept = _local_mean(added * _fine(error.mean(1, keepdim=True))).abs().mean((1, 2, 3))
-    return (kept / (_local_mean(added * added).mean((1, 2, 3)) + 1e-5)).mean()
+    return (kept / (_local_mean(added * added).mean((1, 2, 3)) + 1e-6)).mean()
 
 
 def _box(x: Tensor) -> Tensor:

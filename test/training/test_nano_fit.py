@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import torch
 
+from amg_fuse_ros.fusion import Fuser
 from amg_fuse_ros.network.checkpoint import read_card, read_tensors, save_tensors
-from amg_fuse_ros.network.nano import Nano
+from amg_fuse_ros.network.nano import Nano, channels_of
 from training.config import TrainingConfig
 from training.data.pairs import Batch, PairDataset, find_pairs
 from training.nano.fit import fit
@@ -91,3 +92,18 @@ def test_a_run_begins_with_the_weights_that_it_is_given(data, tmp_path):
     save_tensors({"stem.weight": torch.zeros(3, 16, 3, 3)}, first, {})
     with pytest.raises(ValueError, match=r"stem.weight: expected shape \(16, 16, 3, 3\)"):
         run(data, tmp_path / "another", 1, init=first)
+
+
+def test_another_width_is_trained_and_read_back(data, tmp_path):
+    run(data, tmp_path / "run", 1, channels=(8, 16, 16, 24))
+    weights = tmp_path / "run" / "nano.safetensors"
+    assert channels_of(read_tensors(weights)) == (8, 16, 16, 24)
+    fuser = Fuser.from_options(weights=weights, engine="eager")
+    thermal, visible = np.zeros((32, 48), np.uint8), np.full((32, 48, 3), 99, np.uint8)
+    assert fuser.fuse(thermal, visible).image.shape == (32, 48, 3)
+
+
+def test_a_run_of_another_width_is_refused(data, tmp_path):
+    run(data, tmp_path / "run", 1, channels=(8, 16, 16, 24))
+    with pytest.raises(ValueError, match=r"--channels 8 16 16 24"):
+        run(data, tmp_path / "run", 2)

@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader, Subset
 
 from amg_fuse_ros.allocator import keep_big_blocks
 from amg_fuse_ros.network.checkpoint import check_keys, read_tensors, save_tensors
-from amg_fuse_ros.network.nano import CHANNELS, Nano
+from amg_fuse_ros.network.nano import CHANNELS, Nano, channels_of
 from training.config import TrainingConfig
 from training.data.pairs import Batch, PairDataset, find_pairs, manifest, split_by_scene
 from training.nano.objective import terms, total
@@ -139,11 +139,21 @@ def _batches(dataset: PairDataset, first: int, workers: int) -> Iterator[Batch]:
 def _resume(
     out: Path, network: Nano, average: dict[str, Tensor], optimizer: torch.optim.Optimizer
 ) -> tuple[int, float]:
-    """Go on from the last checkpoint: the step, and the seconds spent so far."""
+    """Go on from the last checkpoint: the step, and the seconds spent so far.
+
+    Raises:
+        ValueError: If it is one of a network of another width.
+    """
     path = out / "last.ckpt"
     if not path.is_file():
         return 0, 0.0
     state: dict[str, Any] = torch.load(path, weights_only=True)
+    then, now = channels_of(state["network"]), channels_of(network.state_dict())
+    if then != now:
+        raise ValueError(
+            f"{path}: expected --channels {' '.join(map(str, then))}, as the run began, "
+            f"found {' '.join(map(str, now))}; use them or another --out"
+        )
     network.load_state_dict(state["network"])
     average.update(state["average"])
     optimizer.load_state_dict(state["optimizer"])
