@@ -12,24 +12,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from rclpy.clock import Clock
-from rclpy.clock_type import ClockType
 from rclpy.exceptions import InvalidHandle
 from rclpy.impl.rcutils_logger import RcutilsLogger
-from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 from std_msgs.msg import Header
 
 from amg_fuse_ros import settings as fusion_settings
 from amg_fuse_ros.detector_settings import TABLE, detection_settings
 from amg_fuse_ros.monitoring import Event, FaultBook, Limits, Severity, Statistics, StreamMonitor
-from amg_fuse_ros.ros import parameters
 from amg_fuse_ros.ros.camera import Camera, ImageLike
 from amg_fuse_ros.ros.detection_messages import load_vision_messages
 from amg_fuse_ros.ros.detector_health import DetectorHealth, detector_statistics
 from amg_fuse_ros.ros.detector_loading import load_detector, model_path
 from amg_fuse_ros.ros.library_log import forward_library_log
-from amg_fuse_ros.ros.lifecycle import refuse_impossible_transitions
-from amg_fuse_ros.ros.reporting import Reporter, fault_values, worst_of
+from amg_fuse_ros.ros.managed_node import ManagedNode
+from amg_fuse_ros.ros.reporting import fault_values, worst_of
 from amg_fuse_ros.ros.subscriptions import reliability_of
 from amg_fuse_ros.ros.worker import LatestWorker
 from amg_fuse_ros.setting import Settings, SettingValue
@@ -40,12 +37,11 @@ if TYPE_CHECKING:  # torch takes seconds to import
     from amg_fuse_ros.ros.detector_outputs import DetectionOutputs
 
 STOP_TIMEOUT_S = 1.0
-WATCH_PERIOD_S = 0.2
 TRACKS_END = {Event.JUMP_BACK, Event.JUMP_AHEAD, Event.NEW_FORMAT}
 """After these, what is seen has nothing to do with what was seen before."""
 
 
-class DetectorNode(LifecycleNode):
+class DetectorNode(ManagedNode):
     """Finds objects in ``fused/image``, or in what that is remapped to.
 
     Configured, it has loaded the network and run it once; active, it subscribes to the images while
@@ -66,50 +62,15 @@ class DetectorNode(LifecycleNode):
             composed: Look at what `take_frame` brings, and do not subscribe to images.
             node_options: As those of ``rclpy.node.Node``.
         """
-        super().__init__("detector_node", **node_options)
+        beside = fusion_settings.TABLE if composed else ()
+        super().__init__("detector_node", TABLE, "detection", beside, **node_options)
         self._load, self._composed = load, composed
-        self._active = False
         self._maker: DetectionMaker | None = None
         self._worker: LatestWorker[DetectionJob] | None = None
         self._outputs: DetectionOutputs | None = None
         self._camera: Camera | None = None
         self._listening = False
-        self._problem = ""
-        self._reporter = Reporter(self, "detection")
-        parameters.declare(self, TABLE, fusion_settings.TABLE if composed else ())
-        self._settings: dict[str, SettingValue] = dict(parameters.read(self, TABLE))
-        parameters.watch(self, self._apply, lambda: self._maker is not None, TABLE)
-        self._forget()
-        steady = Clock(clock_type=ClockType.STEADY_TIME)  # also while /clock stands still
-        self._diagnostics_timer = self.create_timer(
-            float(self._settings["diagnostics_period_s"]), self._publish_diagnostics, clock=steady
-        )
-        self.create_timer(WATCH_PERIOD_S, self._watch, clock=steady)
-        refuse_impossible_transitions(self)
-
-    def start(self) -> None:
-        """Configure and activate, if ``autostart`` says so; a failure is logged with its reason."""
-        if not self._settings["autostart"]:
-            self.get_logger().info("waiting for a lifecycle manager (autostart is false)")
-        elif self.trigger_configure() == TransitionCallbackReturn.SUCCESS:
-            self.trigger_activate()
-
-    def on_configure(self, _: LifecycleState) -> TransitionCallbackReturn:
-        """Load the network and run it once; fails, with the reason in the log, if it can't."""
-        self._settings.update(parameters.read(self, TABLE))
-        self._forget()
-        try:
-            self._prepare()
-        except Exception as error:  # whatever it is, the reason must reach people
-            expected = isinstance(error, OSError | ValueError | RuntimeError | ImportError)
-            self._problem = str(error) if expected else f"{type(error).__name__}: {error}"
-            self.get_logger().error(f"cannot be configured: {self._problem}")
-            self._release()
-            return TransitionCallbackReturn.FAILURE
-        self._problem = ""
-        period_s = float(self._settings["diagnostics_period_s"])
-        self._diagnostics_timer.timer_period_ns = round(period_s * 1e9)
-        return TransitionCallbackReturn.SUCCESS
+        self._begin()
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Look at images from now on, and tell what the classes are."""
@@ -120,26 +81,6 @@ class DetectorNode(LifecycleNode):
         self.get_logger().info(f"active: {self._source()} -> {self._outputs.topic}")
         self._heed_demand()
         return done
-
-    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Leave the images; one that is being looked at is finished, but not published."""
-        self._leave()
-        return super().on_deactivate(state)
-
-    def on_cleanup(self, _: LifecycleState) -> TransitionCallbackReturn:
-        """Give everything back that configuring took."""
-        self._release()
-        return TransitionCallbackReturn.SUCCESS
-
-    def on_shutdown(self, _: LifecycleState) -> TransitionCallbackReturn:
-        """Leave the images and give everything back, from whichever state."""
-        self._release()
-        return TransitionCallbackReturn.SUCCESS
-
-    def on_error(self, _: LifecycleState) -> TransitionCallbackReturn:
-        """After an unexpected error: back to unconfigured, so that it can be tried again."""
-        self._release()
-        return TransitionCallbackReturn.SUCCESS
 
     def close(self) -> None:
         """Stop working; an image under way is waited for, but not for long."""
@@ -169,6 +110,9 @@ class DetectorNode(LifecycleNode):
         for event in self._monitor.note(stamp_ns, form, digest=0):
             self._take_event(event)
         self._put(lambda: image, header)
+
+    def _is_configured(self) -> bool:
+        return self._maker is not None
 
     def _prepare(self) -> None:
         vision = load_vision_messages()

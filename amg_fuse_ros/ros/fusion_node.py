@@ -9,10 +9,8 @@ from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from rclpy.clock import Clock
-from rclpy.clock_type import ClockType
 from rclpy.impl.rcutils_logger import RcutilsLogger
-from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 
 from amg_fuse_ros import detector_settings
@@ -26,7 +24,6 @@ from amg_fuse_ros.monitoring import (
     Statistics,
     StreamMonitor,
 )
-from amg_fuse_ros.ros import parameters
 from amg_fuse_ros.ros.camera import Camera, ImageLike, Job
 from amg_fuse_ros.ros.diagnostics import (
     fuser_values,
@@ -35,23 +32,21 @@ from amg_fuse_ros.ros.diagnostics import (
 )
 from amg_fuse_ros.ros.fusing import Fusing
 from amg_fuse_ros.ros.health import Health
-from amg_fuse_ros.ros.lifecycle import refuse_impossible_transitions
 from amg_fuse_ros.ros.loading import load_fuser
+from amg_fuse_ros.ros.managed_node import ManagedNode
 from amg_fuse_ros.ros.outputs import FrameListener, Outputs
 from amg_fuse_ros.ros.pairing import Pairing, apply_to_pairing, make_pairing
-from amg_fuse_ros.ros.reporting import Reporter, fault_values, worst_of
+from amg_fuse_ros.ros.reporting import fault_values, worst_of
 from amg_fuse_ros.ros.rig import Rig, RigError
 from amg_fuse_ros.ros.subscriptions import reliability_of
 from amg_fuse_ros.ros.time_jumps import stamp_ns_of
-from amg_fuse_ros.settings import Settings, SettingValue, defaults, gain_settings
+from amg_fuse_ros.settings import TABLE, Settings, defaults, gain_settings
 
 if TYPE_CHECKING:  # torch takes seconds to import
     from amg_fuse_ros.fusion import Fuser
 
-WATCH_PERIOD_S = 0.2
 
-
-class FusionNode(LifecycleNode):
+class FusionNode(ManagedNode):
     """Fuses ``thermal/image_raw`` and ``rgb/image_raw`` to ``fused/image`` and ``fused/mask``.
 
     Configured, it has loaded the weights and tried the engine; active, it subscribes to the
@@ -71,76 +66,16 @@ class FusionNode(LifecycleNode):
             listener: Gets the fused images, too, without a copy and without DDS.
             node_options: As those of ``rclpy.node.Node``.
         """
-        super().__init__("fusion_node", **node_options)
+        beside = detector_settings.TABLE if listener is not None else ()
+        super().__init__("fusion_node", TABLE, "fusion", beside, **node_options)
         self._load, self._listener = load, listener
-        self._active = False
         self._fusing: Fusing | None = None
         self._rig: Rig | None = None
         self._outputs: Outputs | None = None
         self._cameras: dict[str, Camera] = {}
         self._pairing: Pairing | None = None
-        self._problem = ""
-        self._reporter = Reporter(self, "fusion")
-        parameters.declare(self, beside=detector_settings.TABLE if listener is not None else ())
-        self._settings: dict[str, SettingValue] = dict(parameters.read(self))
-        self._forget()
-        parameters.watch(self, self._apply, lambda: self._fusing is not None)
+        self._begin()
         self._mend_gain()
-        steady = Clock(clock_type=ClockType.STEADY_TIME)  # also while /clock stands still
-        self._diagnostics_timer = self.create_timer(
-            float(self._settings["diagnostics_period_s"]), self._publish_diagnostics, clock=steady
-        )
-        self.create_timer(WATCH_PERIOD_S, self._watch, clock=steady)
-        refuse_impossible_transitions(self)
-
-    def start(self) -> None:
-        """Configure and activate, if ``autostart`` says so; a failure is logged with its reason."""
-        if not self._settings["autostart"]:
-            self.get_logger().info("waiting for a lifecycle manager (autostart is false)")
-        elif self.trigger_configure() == TransitionCallbackReturn.SUCCESS:
-            self.trigger_activate()
-
-    def on_configure(self, _: LifecycleState) -> TransitionCallbackReturn:
-        """Load the weights and try the engine; fails, with the reason in the log, if they can't."""
-        self._settings.update(parameters.read(self))
-        self._forget()
-        try:
-            rig = self._rig = Rig(self._settings)
-            fuser = self._load(self._settings, self.get_logger())
-        except Exception as error:  # whatever it is, the reason must reach people
-            expected = isinstance(error, OSError | ValueError | RuntimeError)
-            self._problem = str(error) if expected else f"{type(error).__name__}: {error}"
-            self.get_logger().error(f"cannot be configured: {self._problem}")
-            self._release()
-            return TransitionCallbackReturn.FAILURE
-        self._problem = ""
-        period_s = float(self._settings["diagnostics_period_s"])
-        self._diagnostics_timer.timer_period_ns = round(period_s * 1e9)
-        outputs = self._outputs = Outputs(
-            self,
-            str(self._settings["transport.output"]),
-            reliability_of(self._settings, "output"),
-            self._listener,
-        )
-        from amg_fuse_ros.ros.frames import FrameMaker
-
-        def make_maker(fuser: "Fuser") -> FrameMaker:
-            return FrameMaker(
-                fuser,
-                self._cameras,
-                outputs,
-                self._statistics,
-                self._settings,
-                self._budget,
-                rig,
-                lambda: self.get_clock().now().nanoseconds,
-                self._health.note_failure,
-            )
-
-        self._fusing = Fusing(
-            fuser, make_maker, self._settings, self._health, lambda: self._pairing
-        )
-        return TransitionCallbackReturn.SUCCESS
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Subscribe to the cameras."""
@@ -166,26 +101,6 @@ class FusionNode(LifecycleNode):
         self.get_logger().info(f"active: {topics} -> {', '.join(self._outputs.topics)}")
         return super().on_activate(state)
 
-    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Leave the cameras; a pair under way is finished, but not published."""
-        self._leave_cameras()
-        return super().on_deactivate(state)
-
-    def on_cleanup(self, _: LifecycleState) -> TransitionCallbackReturn:
-        """Give everything back that configuring took."""
-        self._release()
-        return TransitionCallbackReturn.SUCCESS
-
-    def on_shutdown(self, _: LifecycleState) -> TransitionCallbackReturn:
-        """Leave the cameras and give everything back, from whichever state."""
-        self._release()
-        return TransitionCallbackReturn.SUCCESS
-
-    def on_error(self, _: LifecycleState) -> TransitionCallbackReturn:
-        """After an unexpected error: back to unconfigured, so that it can be tried again."""
-        self._release()
-        return TransitionCallbackReturn.SUCCESS
-
     @property
     def statistics(self) -> Statistics:
         """Counts and latencies since the node was configured."""
@@ -193,9 +108,40 @@ class FusionNode(LifecycleNode):
 
     def close(self) -> None:
         """Stop working; an inference under way is waited for, but not for long."""
-        self._leave_cameras()
+        self._leave()
         if self._fusing is not None:
             self._fusing.stop()
+
+    def _is_configured(self) -> bool:
+        return self._fusing is not None
+
+    def _prepare(self) -> None:
+        rig = self._rig = Rig(self._settings)
+        fuser = self._load(self._settings, self.get_logger())
+        outputs = self._outputs = Outputs(
+            self,
+            str(self._settings["transport.output"]),
+            reliability_of(self._settings, "output"),
+            self._listener,
+        )
+        from amg_fuse_ros.ros.frames import FrameMaker
+
+        def make_maker(fuser: "Fuser") -> FrameMaker:
+            return FrameMaker(
+                fuser,
+                self._cameras,
+                outputs,
+                self._statistics,
+                self._settings,
+                self._budget,
+                rig,
+                lambda: self.get_clock().now().nanoseconds,
+                self._health.note_failure,
+            )
+
+        self._fusing = Fusing(
+            fuser, make_maker, self._settings, self._health, lambda: self._pairing
+        )
 
     def _mend_gain(self) -> None:
         """Take the defaults where a file's ``thermal.*`` contradict each other, and show them."""
@@ -219,7 +165,7 @@ class FusionNode(LifecycleNode):
         s = self._settings
         return Limits(float(s["faults.missing_after_s"]), float(s["faults.frozen_after_s"]))
 
-    def _leave_cameras(self) -> None:
+    def _leave(self) -> None:
         self._active = False
         self._pairing = None
         self._faults.forget()
@@ -232,7 +178,7 @@ class FusionNode(LifecycleNode):
             self._fusing.clear()
 
     def _release(self) -> None:
-        self._leave_cameras()
+        self._leave()
         if self._fusing is not None:
             self._fusing.close()
             self._fusing = None
