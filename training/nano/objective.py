@@ -16,8 +16,9 @@ WEIGHTS: Mapping[str, float] = {
     "weather": 2.0,
     "edges": 8.0,
     "structure": 1.0,
-    "particles": 1.0,
+    "particles": 2.0,
     "restored": 2.0,
+    "restored_particles": 1.0,
     "residual": 0.1,
     "gradient": 3.0,
     "color": 4.0,
@@ -33,8 +34,10 @@ def terms(output: NanoOutput, batch: Batch) -> dict[str, Tensor]:
     square windows. ``weather`` is the first of these again, only where weather hides the visible
     image. ``particles`` asks what share of each streak and flake is still in the fused image: they
     cover few pixels, and faint ones cost the other terms next to nothing, but it is they that
-    flicker. ``restored`` is VI' against the clean visible image, where the mask takes from it;
-    ``residual`` keeps R small, so that M and VI' have to explain F.
+    flicker. ``restored`` is VI' against the clean visible image, where the mask takes from it,
+    ``restored_particles`` what share of the particles it keeps: without this the network turns to
+    the thermal image where it rains rather than learn to see through. ``residual`` keeps R small,
+    so that M and VI' have to explain F.
     """
     fused, restored, mask, residual = output
     vi, degraded, truth = batch.visible, batch.visible_degraded, batch.pseudo
@@ -46,6 +49,7 @@ def terms(output: NanoOutput, batch: Batch) -> dict[str, Tensor]:
         "structure": structure_error(fused, truth),
         "particles": particles_left(fused - truth, vi, degraded),
         "restored": ((restored - vi).abs() * (0.25 + taken)).mean(),
+        "restored_particles": particles_left(restored - vi, vi, degraded),
         "residual": residual.abs().mean(),
         "gradient": gradient_loss(fused, vi, batch.thermal),
         "color": color_loss(fused, vi),
