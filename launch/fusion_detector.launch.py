@@ -4,6 +4,7 @@ The arguments of fusion.launch.py are understood, too. Arguments that stay empty
 files' values as they are.
 """
 
+import atexit
 import runpy
 import tempfile
 from pathlib import Path
@@ -64,6 +65,7 @@ def file_for_the_detector(context: LaunchContext, overrides: dict):
     values = {name: value.evaluate(context) for name, value in overrides.items()}
     with tempfile.NamedTemporaryFile("w", prefix="detector_", suffix=".yaml", delete=False) as file:
         yaml.safe_dump({"/**/detector_node": {"ros__parameters": values}}, file)
+    atexit.register(Path(file.name).unlink, missing_ok=True)
     return file.name
 
 

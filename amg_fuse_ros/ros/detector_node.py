@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from rclpy.exceptions import InvalidHandle
 from rclpy.impl.rcutils_logger import RcutilsLogger
 from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
+from rclpy.parameter import Parameter
 from std_msgs.msg import Header
 
 from amg_fuse_ros import settings as fusion_settings
@@ -174,6 +175,8 @@ class DetectorNode(ManagedNode):
             except ModuleNotFoundError as error:
                 reason, instead = str(error), ("tracking", False)
             self._settings.update([instead])
+            # What people ask the node for is what it does, not what the file says.
+            self.set_parameters_atomically([Parameter(instead[0], value=instead[1])])
             self._health.mended = f"{reason}; {instead[0]} is taken as {instead[1]!r}"
             self.get_logger().error(self._health.mended)
 

@@ -321,6 +321,7 @@ def test_of_the_classes_in_the_parameter_file_those_that_it_knows_are_reported(y
         found = rig.detect(rig.next_image(street())).detections
         assert {d.results[0].hypothesis.class_id for d in found} == {"car"}
         assert "classes is taken as 'car'" in rig.report_of("settings")["fault: settings"]
+        assert rig.node.get_parameter("classes").value == "car"
 
 
 def test_the_lifecycle_takes_and_gives_back(yolo_onnx):
