@@ -33,6 +33,13 @@ def key32(bits: np.uint32) -> np.uint64:
 
 
 @numba.njit(cache=True, nogil=True, inline="always")
+def bits_of_key32(key: np.uint32) -> np.uint32:
+    """The bits that :func:`key32` made a key of; of -0.0 those of 0.0, of NaN those of one NaN."""
+    sign = np.uint32(0x80000000)
+    return np.uint32(key ^ sign if key >= sign else ~key)
+
+
+@numba.njit(cache=True, nogil=True, inline="always")
 def _key64(bits: np.uint64) -> np.uint64:
     """The same for float64."""
     sign = np.uint64(0x8000000000000000)

@@ -85,8 +85,9 @@ def test_any_size_one_after_the_other_equals_the_readable_network(network):
 def test_the_full_size_with_its_eight_heads_equals_the_readable_network():
     network = AMGFuse.from_size("full").double().eval()
     vi, ir = torch.rand(1, 3, 24, 40).double(), torch.rand(1, 1, 24, 40).double()
-    fused = FastNetwork(network, np.float64).fuse(vi, ir)
-    torch.testing.assert_close(fused, network.fuse(vi, ir), rtol=0, atol=1e-9)
+    fast = FastNetwork(network, np.float64)
+    torch.testing.assert_close(fast.fuse(vi, ir), network.fuse(vi, ir), rtol=0, atol=1e-9)
+    assert fast._space.most_taken <= fast._space.capacity
 
 
 def test_the_number_of_threads_changes_no_bit(network):
@@ -113,13 +114,25 @@ def test_no_memory_is_taken_for_a_second_frame(network):
     fast = FastNetwork(network)
     vi, ir = torch.rand(1, 3, 24, 40), torch.rand(1, 1, 24, 40)
     fast.fuse(vi, ir)
-    space = fast._space
-    held = {name: id(a) for name, a in {**space._planes, **space._flat}.items()}
+    space, taken = fast._space, fast._space.most_taken
+    held = {name: id(buffer) for name, (_, buffer) in space._scratch.items()}
     fast.fuse(ir.expand(1, 3, 24, 40), ir)
-    assert fast._space is space
-    again = {name: id(a) for name, a in {**space._planes, **space._flat}.items()}
+    assert (fast._space, space.most_taken, space.taken) == (space, taken, 0)
     # A thread that had nothing to do before may have made its own working memory by now.
-    assert held.items() <= again.items()
+    assert held.items() <= {name: id(b) for name, (_, b) in space._scratch.items()}.items()
+
+
+@pytest.mark.parametrize(("height", "width"), [(8, 8), (8, 72), (64, 48)])
+def test_a_frame_fits_into_what_is_set_aside_and_what_lies_there_changes_no_bit(
+    network, height, width
+):
+    fast = FastNetwork(network)
+    vi, ir = torch.rand(1, 3, height, width), torch.rand(1, 1, height, width)
+    fused = fast.fuse(vi, ir)
+    space = fast._space
+    assert 0 < space.most_taken <= space.capacity
+    space._stack[:] = 0xFF  # NaN, whatever the type
+    assert torch.equal(fast.fuse(vi, ir), fused)
 
 
 @settings(max_examples=30, deadline=None)
@@ -202,7 +215,7 @@ def test_histogram_blocks_equal_the_readable_ones(network, height, width, heads,
     fast._space = Workspace(height, width, np.float64)
     y = planes(16, height, width, np.float64)
     packed = [Histogram.of(block, np.float64) for block in modules]
-    fast._blocks(as_planes(x, np.float64), packed, y, 0)
+    fast._blocks(as_planes(x, np.float64), packed, 0, y=y)
     assert_planes_hold(y, modules(x))
 
 

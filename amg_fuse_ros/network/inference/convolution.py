@@ -62,7 +62,7 @@ def convolve_1x1(
     """Rows ``first`` to ``last`` of y = [relu] (W x + bias [+ residual]).
 
     Args:
-        x: Planes of the input.
+        x: Planes of the input, of as many rows as those of the output or more.
         weights: From ``pack_dense``.
         bias: From ``pack_bias``.
         residual: Planes like ``y``, read if ``add`` is 1; may be ``y`` itself.
@@ -73,14 +73,14 @@ def convolve_1x1(
         add: Whether to add the residual.
         clamp: Whether to clamp at zero.
     """
-    channels, height, stride = x.shape
-    plane, outputs = height * stride, y.shape[0]
+    channels, stride, outputs = x.shape[0], x.shape[2], y.shape[0]
+    plane, y_plane = x.shape[1] * stride, y.shape[1] * stride
     n = stride - MARGIN
     for row in range(first, last):
         place = (row + 1) * stride + MARGIN
         pointwise_run(
             x, place, plane, channels, weights, 0, bias, 0, outputs,
-            residual, place, y, place, plane, n, add, clamp,
+            residual, place, y, place, y_plane, n, add, clamp,
         )  # fmt: skip
     clear_tail(y, first + 1, last + 1, width)
 
@@ -91,8 +91,8 @@ def convolve_3x3(
     width: int, first: int, last: int, add: int, clamp: int,
 ) -> None:  # fmt: skip
     """Like :func:`convolve_1x1`, with a 3x3 window."""
-    channels, height, stride = x.shape
-    plane, outputs = height * stride, y.shape[0]
+    channels, stride, outputs = x.shape[0], x.shape[2], y.shape[0]
+    plane, y_plane = x.shape[1] * stride, y.shape[1] * stride
     lanes = 64 // x.itemsize
     n = stride - MARGIN
     for row in range(first, last):
@@ -102,21 +102,21 @@ def convolve_3x3(
         while i < n:
             left = (n - i) // lanes
             for o in range(0, outputs, OUTPUTS):
-                w, target, valid = o * channels * 9, place + o * plane + i, outputs - o
+                w, target, valid = o * channels * 9, place + o * y_plane + i, outputs - o
                 if left >= 3:
                     _window_3(
                         x, window + i, plane, stride, weights, w, bias, o, channels,
-                        residual, target, y, target, plane, valid, add, clamp,
+                        residual, target, y, target, y_plane, valid, add, clamp,
                     )  # fmt: skip
                 elif left == 2:
                     _window_2(
                         x, window + i, plane, stride, weights, w, bias, o, channels,
-                        residual, target, y, target, plane, valid, add, clamp,
+                        residual, target, y, target, y_plane, valid, add, clamp,
                     )  # fmt: skip
                 else:
                     _window_1(
                         x, window + i, plane, stride, weights, w, bias, o, channels,
-                        residual, target, y, target, plane, valid, add, clamp,
+                        residual, target, y, target, y_plane, valid, add, clamp,
                     )  # fmt: skip
             i += min(left, 3) * lanes
     clear_tail(y, first + 1, last + 1, width)

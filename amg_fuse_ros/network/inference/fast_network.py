@@ -84,66 +84,89 @@ class FastNetwork:
         ]
         vi, ir = pair
         if (self._space.height, self._space.width) != vi.shape[-2:]:
-            self._space = Workspace(vi.shape[-2], vi.shape[-1], self._dtype)
+            self._space = self._workspace(vi.shape[-2], vi.shape[-1])
         fused = np.stack([self._fuse(v, i) for v, i in zip(vi, ir, strict=True)])
         return torch.from_numpy(fused[..., :height, :width])
 
-    def _fuse(self, visible: Array, thermal: Array) -> Array:
-        space, c = self._space, self._size.dim
-        skipped = []
-        x = [self._embedded(s, image) for s, image in enumerate((visible, thermal))]
+    def _workspace(self, height: int, width: int) -> Workspace:
+        """Room for what a frame takes, rounded up: what is left over is only addresses."""
+        size = np.dtype(self._dtype).itemsize
+        held = passing = 0
         for level in range(LEVELS):
-            channels = c << level
-            room = channels if level == LEVELS - 1 else 2 * channels
-            joined = [space.planes(f"joined {s}", level, room) for s in _STREAMS]
-            # The decoder reads the encoder's features behind its own: so they are put there.
-            e = [j[room - channels :] for j in joined]
-            residuals, blocks = self._encoder[level]
-            for source, block, target in zip(x, residuals, e, strict=False):
-                self._residual(source, block, target, level)
-            if level == 0:
-                self._add(e)
-            else:
-                self._blocks(x[2], blocks, e[2], level)
-            exchange(e, self._exchange[level], space, level)
-            if level < LEVELS - 1:
-                skipped.append(joined)
-                x = [
-                    self._downsampled(stream, dense, name, level)
-                    for stream, dense, name in zip(e, self._down[level], _STREAMS, strict=True)
-                ]
-        deep = e
-        for level in reversed(range(LEVELS - 1)):
-            joined = skipped[level]
-            for low, dense, high in zip(deep, self._up[level], joined, strict=True):
-                self._upsample(low, dense, high[: len(high) // 2], level)
-            x = joined
-            reduce = self._reduce[level]
-            if reduce is not None:
-                x = [space.planes(f"x {s}", level, c << level) for s in _STREAMS]
-                for source, dense, target in zip(joined, reduce, x, strict=True):
-                    self._convolve(source, dense, target, level)
-            residuals, blocks = self._decoder[level]
-            for stream, block in zip(x, residuals, strict=False):
-                self._residual(stream, block, stream, level)
-            f = space.planes("decoded f", level, len(x[2]))
-            self._blocks(x[2], blocks, f, level)
-            deep = [x[0], x[1], f]
-            exchange(deep, self._exchange[6 - level], space, level, fused_only=level == 0)
-        refined = deep[0]  # the sources' features are not needed any more
-        self._blocks(deep[2], self._refinement, refined, 0, spare=deep[1])
-        image = space.planes("image", 0, 3)
-        self._convolve(refined, self._output, image, 0)
-        return content(image, space.width).copy()
+            channels = self._size.dim << level
+            plane = (height >> level) + 10  # rows that a sequence may need more, and overruns
+            plane *= row_stride(width >> level) * size
+            held += 10 * channels * plane  # both halves of three streams, those halved, spare
+            passing = max(passing, 16 * channels * plane)  # attention on up to twice as many
+        return Workspace(height, width, self._dtype, held + passing)
 
-    def _embedded(self, stream: int, image: Array) -> Array:
-        padded = self._space.planes("image", 0, 3)[: len(image)]
-        content(padded, self._space.width)[:] = image
-        # The decoder's half of this is free until the decoder.
-        x = self._space.planes(f"joined {_STREAMS[stream]}", 0, 2 * self._size.dim)
-        x = x[: self._size.dim]
-        self._convolve(padded, self._embed[stream], x, 0)
+    def _fuse(self, visible: Array, thermal: Array) -> Array:
+        space = self._space
+        with space.scope():
+            x = self._level(0, (visible, thermal))
+            # The sources' features are not needed any more.
+            refined = self._blocks(x[2], self._refinement, 0, spare=x[1], y=x[0])
+            image = space.planes(0, 3)
+            self._convolve(refined, self._output, image, 0)
+            return content(image, space.width).copy()
+
+    def _level(self, level: int, above: Sequence[Array]) -> list[Array]:
+        """Encoder of a level, the levels below it, and its decoder.
+
+        Args:
+            level: Which.
+            above: The three streams of the level above; for the first one both images.
+
+        Returns:
+            The three streams' planes, which are taken in the workspace.
+        """
+        space, channels = self._space, self._size.dim << level
+        # The decoder reads the encoder's features behind its own: so they are put there. Before
+        # that, its half is where the encoder begins.
+        joined = [space.planes(level, 2 * channels) for _ in _STREAMS]
+        x, e = [j[:channels] for j in joined], [j[channels:] for j in joined]
+        if level == 0:
+            self._embed_images(above, x)
+        else:
+            for stream, dense, target in zip(above, self._down[level - 1], x, strict=True):
+                self._downsample(stream, dense, target, level - 1)
+        residuals, blocks = self._encoder[level]
+        for source, block, target in zip(x, residuals, e, strict=False):
+            self._residual(source, block, target, level)
+        if level == 0:
+            self._add(e)
+        else:
+            with space.scope():
+                self._blocks(x[2], blocks, level, y=e[2])
+        exchange(e, self._exchange[level], space, level)
+        if level == LEVELS - 1:
+            return e
+        with space.scope():
+            deep = self._level(level + 1, e)
+            for low, dense, high in zip(deep, self._up[level], joined, strict=True):
+                self._upsample(low, dense, high[:channels], level)
+        x, reduce = joined, self._reduce[level]
+        if reduce is not None:
+            x = [space.planes(level, channels) for _ in _STREAMS]
+            for source, dense, target in zip(joined, reduce, x, strict=True):
+                self._convolve(source, dense, target, level)
+        residuals, blocks = self._decoder[level]
+        for stream, block in zip(x, residuals, strict=False):
+            self._residual(stream, block, stream, level)
+        with space.scope():
+            f = self._blocks(x[2], blocks, level)
+            exchange(
+                [x[0], x[1], f], self._exchange[6 - level], space, level,
+                fused=x[2], fused_only=level == 0,
+            )  # fmt: skip
         return x
+
+    def _embed_images(self, images: Sequence[Array], x: Sequence[Array]) -> None:
+        with self._space.scope():
+            padded = self._space.planes(0, 3)
+            for image, dense, target in zip(images, self._embed, x, strict=False):
+                content(padded, self._space.width)[: len(image)] = image
+                self._convolve(padded[: len(image)], dense, target, 0)
 
     def _add(self, e: Sequence[Array]) -> None:
         """Level 1's fused stream begins as the sum of the other two."""
@@ -151,27 +174,44 @@ class FastNetwork:
 
     def _residual(self, x: Array, block: Residual, y: Array, level: int) -> None:
         """RSB: y = relu(x + conv(relu(conv(x)))); ``y`` may be ``x``."""
-        inner = self._space.planes("a", level, len(x))
-        self._convolve(x, block.first, inner, level, clamp=True)
-        self._convolve(inner, block.second, y, level, residual=x, clamp=True)
+        with self._space.scope():
+            inner = self._space.planes(level, len(x))
+            self._convolve(x, block.first, inner, level, clamp=True)
+            self._convolve(inner, block.second, y, level, residual=x, clamp=True)
 
     def _blocks(
         self,
         x: Array,
         blocks: Sequence[Histogram],
-        y: Array,
         level: int,
+        *,
         spare: Array | None = None,
-    ) -> None:
-        """Histogram transformer blocks, from ``x`` (overwritten) to ``y``."""
-        # Each block needs another place for its result; the last one's is y.
-        if spare is None:
-            spare = self._space.planes("spare", level, len(x)) if len(blocks) > 1 else x
+        y: Array | None = None,
+    ) -> Array:
+        """Histogram transformer blocks.
+
+        Args:
+            x: What goes in; overwritten.
+            blocks: Weights.
+            level: Of the features.
+            spare: Planes like ``x`` for what lies between; taken when not given.
+            y: Planes like ``x`` for the result; taken when not given.
+
+        Returns:
+            The result.
+        """
+        if spare is None and len(blocks) > 1:
+            spare = self._space.planes(level, len(x))
         for i, block in enumerate(blocks):
-            target = y if (len(blocks) - 1 - i) % 2 == 0 else spare
             add_histogram_attention(x, block.attention, block.heads, self._space, level)
+            if i < len(blocks) - 1:
+                assert spare is not None
+                target, spare = spare, x
+            else:  # not taken before: the attention needs the most memory of all
+                target = self._space.planes(level, len(x)) if y is None else y
             self._feed_forward(x, block, target, level)
             x = target
+        return x
 
     def _feed_forward(self, x: Array, block: Histogram, y: Array, level: int) -> None:
         w, (height, width) = block.feed_forward, self._space.size(level)
@@ -180,25 +220,26 @@ class FastNetwork:
         def run(thread: int, first: int, last: int) -> None:
             ffn.feed_forward_band(
                 x, w.scale, w.bias, w.w_in, w.zeros, w.w3, w.w5, w.w3_1, w.w5_1, w.w_out, y,
-                self._space.flat("feed-forward", size, key=(thread, level)), width, first, last,
+                self._space.scratch("feed-forward", thread, level, size), width, first, last,
             )  # fmt: skip
 
         in_steps(height, _BAND, run)
 
-    def _downsampled(self, x: Array, dense: Dense, stream: str, level: int) -> Array:
-        inner = self._space.planes("a", level, dense.outputs)
-        self._convolve(x, dense, inner, level)
-        y = self._space.planes(f"x {stream}", level + 1, 4 * dense.outputs)
+    def _downsample(self, x: Array, dense: Dense, y: Array, level: int) -> None:
+        """From ``level`` to level + 1."""
         height, width = self._space.size(level + 1)
-        in_steps(height, _BAND, lambda _, a, b: shuffle_down(inner, y, width, a, b))
-        return y
+        with self._space.scope():
+            inner = self._space.planes(level, dense.outputs)
+            self._convolve(x, dense, inner, level)
+            in_steps(height, _BAND, lambda _, a, b: shuffle_down(inner, y, width, a, b))
 
     def _upsample(self, x: Array, dense: Dense, y: Array, level: int) -> None:
         """From level + 1 to ``level``."""
-        inner = self._space.planes("a", level + 1, dense.outputs)
-        self._convolve(x, dense, inner, level + 1)
         height, width = self._space.size(level + 1)
-        in_steps(height, _BAND, lambda _, a, b: shuffle_up(inner, y, width, a, b))
+        with self._space.scope():
+            inner = self._space.planes(level + 1, dense.outputs)
+            self._convolve(x, dense, inner, level + 1)
+            in_steps(height, _BAND, lambda _, a, b: shuffle_up(inner, y, width, a, b))
 
     def _convolve(
         self, x: Array, dense: Dense, y: Array, level: int, *,

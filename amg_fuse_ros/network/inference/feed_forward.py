@@ -26,7 +26,8 @@ _SLOTS = 3
 
 def scratch_size(channels: int, hidden: int, band: int, stride: int) -> int:
     """Elements of working memory that a thread needs; see :func:`feed_forward_band`."""
-    return (channels + OUTPUTS + 2 * _SLOTS + 2 * hidden) * (band + 8 + ROWS) * stride + 64
+    wide = (channels + OUTPUTS + 2 * _SLOTS) * (band + 8 + ROWS)
+    return (wide + 2 * hidden * (-(-band // ROWS) * ROWS)) * stride + 64
 
 
 @numba.njit(cache=True, nogil=True)
@@ -58,12 +59,12 @@ def feed_forward_band(
     height, hidden = padded_height - 2, w3_1.shape[0]
     blocks = (hidden + OUTPUTS - 1) // OUTPUTS
     band = last - first
-    size = (band + 8 + ROWS) * stride
+    size, result = (band + 8 + ROWS) * stride, (band + ROWS - 1) // ROWS * ROWS * stride
     normed = scratch[: channels * size].reshape(channels, band + 8 + ROWS, stride)
     wide = channels * size  # OUTPUTS planes; like the normalised ones they begin at first - 4
     small = wide + OUTPUTS * size  # after 3x3; these begin at first - 2
     large = small + _SLOTS * size  # after 5x5
-    out = large + _SLOTS * size  # 2h planes that begin at first
+    out = large + _SLOTS * size  # 2h planes of whole blocks of rows that begin at first
     for r in range(band + 8):
         row = first - 4 + r
         if 0 <= row < height:
@@ -74,7 +75,7 @@ def feed_forward_band(
     for half in range(2):
         # The second stage takes neighbours in the list of all 3x3 results, then all 5x5 ones.
         second = w3_1 if half == 0 else w5_1
-        target = out + half * hidden * size
+        target = out + half * hidden * result
         for c in range(hidden):
             if c % OUTPUTS == 0:
                 w0 = (half * blocks * OUTPUTS + c) * channels
@@ -90,23 +91,22 @@ def feed_forward_band(
             )  # fmt: skip
             if c % 2 == 1:
                 _second_stage(
-                    scratch, small + before * size, small + here * size, target + c // 2 * size,
+                    scratch, small + before * size, small + here * size, target + c // 2 * result,
                     second, c // 2, stride, band,
                 )  # fmt: skip
             if c > 0 and (hidden + c) % 2 == 1:
                 g = (hidden + c) // 2
                 _second_stage(
-                    scratch, large + before * size, large + here * size, target + g * size,
+                    scratch, large + before * size, large + here * size, target + g * result,
                     second, g, stride, band,
                 )  # fmt: skip
             if c == hidden - 1 and hidden % 2 == 1:
                 g = c // 2
-                _second_stage(
-                    scratch, small + here * size, large, target + g * size, second, g, stride, band
-                )
+                y0 = target + g * result
+                _second_stage(scratch, small + here * size, large, y0, second, g, stride, band)
     place = (first + 1) * stride + MARGIN
     pointwise_run(
-        scratch, out + MARGIN, size, 2 * hidden, w_out, 0, zeros, 0, channels,
+        scratch, out + MARGIN, result, 2 * hidden, w_out, 0, zeros, 0, channels,
         x, place, y, place, padded_height * stride, band * stride - MARGIN, 1, 0,
     )  # fmt: skip
     clear_tail(y, first + 1, last + 1, width)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from amg_fuse_ros.network.inference import ranking, sequences
 from amg_fuse_ros.network.inference.attention import add_products, add_squares, project_band
 from amg_fuse_ros.network.inference.convolution import convolve_1x1, pointwise_run
-from amg_fuse_ros.network.inference.layout import Array, row_stride
+from amg_fuse_ros.network.inference.layout import OVERRUN, Array, clear_border
 from amg_fuse_ros.network.inference.normalisation import normalise
 from amg_fuse_ros.network.inference.vectors import OUTPUTS
 from amg_fuse_ros.network.inference.weights import Attention, dense_from_matrix
@@ -16,6 +16,7 @@ from amg_fuse_ros.network.inference.workspace import Workspace
 from amg_fuse_ros.network.threads import in_steps
 
 BAND = 16
+_BLOCKS = 6
 _CHUNK = 2048
 """Elements of each sequence between two visits of the small matrix: they stay in the cache."""
 
@@ -25,6 +26,9 @@ def add_histogram_attention(
 ) -> None:
     """X += attn(norm1(x)), in place; see :class:`...histogram_block.HistogramAttention`.
 
+    Nothing is stored beside what it is made of: normalised features, then q1, k1, q2, k2 and v lie
+    in six blocks of planes, and each sequence goes where the one before it came from.
+
     Args:
         x: Planes of C channels.
         w: Weights.
@@ -32,23 +36,30 @@ def add_histogram_attention(
         space: Working memory.
         level: Of the features.
     """
+    with space.scope():
+        _add(x, w, heads, space, level)
+
+
+def _add(x: Array, w: Attention, heads: int, space: Workspace, level: int) -> None:
     channels = len(x)
     height, width = space.size(level)
-    half = channels // 2
-    normed = space.planes("a", level, channels)
+    half, rows = channels // 2, sequences.plane_rows(height, width, heads)
+    blocks = space.take(_BLOCKS * channels * rows * x.shape[2] + OVERRUN)[:-OVERRUN]
+    blocks = blocks.reshape(_BLOCKS, channels, rows, -1)
+    normed = blocks[0]
+    clear_border(normed, height, width)
     in_steps(height, BAND, lambda _, a, b: normalise(x, w.scale, w.bias, normed, width, a, b))
-    origin = _rank(normed[:half], space, level)
-    qkv = _project(normed, w, space, level)
-    order, taken = _sort(qkv, heads, space, level)
-    bins, frequencies = _attend(taken, w.temperature, heads)
-
-    mixed, n = qkv[:channels], height * width
+    origin = _rank(normed[:half, : height + 2], space, width)
+    _project(normed, blocks[1:].reshape(-1, *normed.shape[1:]), w, space, level)
+    order, readings = _sort(blocks, heads, space, level)
+    _attend(readings, w.temperature, heads, sequences.part_length(height * width, heads))
+    bins, frequencies = (reading[0] for reading in readings)
+    mixed, projected = blocks[1], blocks[3, :half]  # the keys are not needed any more
 
     def put_back(_: int, c: int, __: int) -> None:
-        sequences.put_back(bins[c], frequencies[c], order[c], mixed[c].reshape(-1), n)
+        sequences.put_back(bins[c], frequencies[c], order[c], mixed[c].reshape(-1), height * width)
 
     in_steps(channels, 1, put_back)
-    projected = space.planes("b", level, half)
 
     def project_out(_: int, a: int, b: int) -> None:
         ranked, rest = w.out_ranked, w.out_rest
@@ -58,74 +69,74 @@ def add_histogram_attention(
     in_steps(height, BAND, project_out)
 
     def add(_: int, c: int, __: int) -> None:
-        ranking.add_at_origin(projected[c], origin[c], x[c].reshape(-1), width)
+        y = projected[c, : height + 2]
+        ranking.add_at_origin(y, origin[c], x[c].reshape(-1), width)
 
     in_steps(half, 1, add)
 
 
-def _rank(x: Array, space: Workspace, level: int) -> NDArray[np.int32]:
+def _rank(x: Array, space: Workspace, width: int) -> NDArray[np.int32]:
     """Sort planes along columns, then rows, in place; where the pixels came from, like ``x``."""
-    width = space.size(level)[1]
-    origin = space.flat("origin", x.size, np.int32).reshape(x.shape)
+    origin = space.take(x.size, np.int32).reshape(x.shape)
     bits = _bits(x)
     in_steps(len(x), 1, lambda _, c, __: ranking.rank_plane(x[c], bits[c], origin[c], width))
     return origin
 
 
-def _project(x: Array, w: Attention, space: Workspace, level: int) -> Array:
+def _project(x: Array, qkv: Array, w: Attention, space: Workspace, level: int) -> None:
     height, width = space.size(level)
-    outputs, stride = w.qkv.outputs, row_stride(width)
-    qkv = space.flat("qkv", outputs * x[0].size + stride).reshape(-1)
-    qkv = qkv[: outputs * x[0].size].reshape(outputs, *x.shape[1:])
-    scratch = OUTPUTS * (BAND + 2) * stride + 64
+    size = OUTPUTS * (BAND + 2) * x.shape[2] + 64
 
     def project(thread: int, a: int, b: int) -> None:
-        project_band(
-            x, w.qkv.weights, w.qkv.bias, w.depthwise, qkv,
-            space.flat("project", scratch, key=(thread, level)), width, a, b,
-        )  # fmt: skip
+        scratch = space.scratch("project", thread, level, size)
+        project_band(x, w.qkv.weights, w.qkv.bias, w.depthwise, qkv, scratch, width, a, b)
 
     in_steps(height, BAND, project)
-    return qkv
 
 
 def _sort(
-    qkv: Array, factor: int, space: Workspace, level: int
-) -> tuple[NDArray[np.int32], list[Array]]:
-    """Order by v; and q1, k1, q2, k2 and v in both readings in that order, C factor L each."""
+    blocks: Array, factor: int, space: Workspace, level: int
+) -> tuple[NDArray[np.int32], list[tuple[Array, Array, Array]]]:
+    """Order by v; and q, k and v of both readings in that order, C factor D each.
+
+    Block by block the sequences take the place of what has been read before: q1 goes to block 0,
+    k1 to q1's, and so on; v is sorted where it lies.
+    """
     height, width = space.size(level)
-    n, channels = height * width, len(qkv) // 5
-    order = space.flat("order", channels * n, np.int32).reshape(channels, n)
-    length = sequences.part_length(n, factor)
-    readings = 5 if factor == 1 else 6
-    store = space.flat("sequences", readings * channels * factor * length)
-    taken = list(store.reshape(readings, channels, factor, length))
-    planes = qkv.reshape(5, channels, -1)
-    v = qkv[4 * channels :]
+    n, channels = height * width, blocks.shape[1]
+    order = space.take(channels * n, np.int32).reshape(channels, n)
+    planes = blocks.reshape(_BLOCKS, channels, -1)
+    taken = blocks.reshape(_BLOCKS, channels, factor, -1)
+    v = blocks[5, :, : height + 2]
     bits = _bits(v)
     bins, frequencies = sequences.take_bins, sequences.take_frequencies
-    ways = [bins, bins, frequencies, frequencies, bins, frequencies]
-    sources = [0, 1, 2, 3, 4, 4]
 
     def sort(thread: int, c: int, _: int) -> None:
-        pairs, spare = (space.flat(name, n, np.uint64, thread) for name in ("pairs", "spare"))
-        sequences.order_plane(v[c], bits[c], order[c], width, pairs, spare)
-        for source, take, target in zip(sources, ways, taken, strict=False):
-            take(planes[source, c], order[c], target[c], n)
+        pairs, spare = (
+            space.scratch(name, thread, None, n, np.uint64) for name in ("pairs", "spare")
+        )
+        sequences.sort_plane(v[c], bits[c], order[c], taken[5, c], width, pairs, spare)
+        for source, take in enumerate((bins, bins, frequencies, frequencies), 1):
+            take(planes[source, c], order[c], taken[source - 1, c], n)
+        if factor > 1:
+            sequences.bins_to_frequencies(taken[5, c], taken[4, c], n)
 
     in_steps(channels, 1, sort)
-    if factor == 1:
-        taken.append(taken[4])
-    return order, taken
+    q1, k1, q2, k2, v2, v1 = taken
+    return order, [(q1, k1, v1), (q2, k2, v2 if factor > 1 else v1)]
 
 
-def _attend(taken: list[Array], temperature: NDArray[np.float64], heads: int) -> list[Array]:
-    """Both readings' results, C factor L; they overwrite the queries."""
-    channels, _, length = taken[0].shape
-    dtype = taken[0].dtype.type
-    readings = [(taken[0], taken[1], taken[4]), (taken[2], taken[3], taken[5])]
+def _attend(
+    readings: list[tuple[Array, Array, Array]],
+    temperature: NDArray[np.float64],
+    heads: int,
+    length: int,
+) -> None:
+    """Attention in both readings, on L elements of each row; the results overwrite the queries."""
+    channels, _, distance = readings[0][0].shape
+    dtype = readings[0][0].dtype.type
     flat = [[t.reshape(-1) for t in reading] for reading in readings]
-    head = channels * length  # elements of a head: its channels times the factor are C rows
+    head = channels * distance  # elements of a head: its channels times the factor are C rows
     chunk = min(length, _CHUNK)
     chunks = -(-length // chunk)
     grams = np.zeros((chunks, 2, heads, channels * channels))
@@ -136,10 +147,10 @@ def _attend(taken: list[Array], temperature: NDArray[np.float64], heads: int) ->
         for part, reading, h in tasks[first:last]:
             q, k, __ = flat[reading]
             start, size = h * head + part * chunk, min(chunk, length - part * chunk)
-            add_products(q, start, length, k, start, length, size, channels,
+            add_products(q, start, distance, k, start, distance, size, channels,
                          grams[part, reading, h], 0)  # fmt: skip
             for which, vectors in enumerate((q, k)):
-                add_squares(vectors, start, length, size, channels,
+                add_squares(vectors, start, distance, size, channels,
                             squares[part, reading, h, which], 0)  # fmt: skip
 
     in_steps(len(tasks), 1, multiply)
@@ -154,12 +165,11 @@ def _attend(taken: list[Array], temperature: NDArray[np.float64], heads: int) ->
             q, __, v = flat[reading]
             start, size = h * head + part * chunk, min(chunk, length - part * chunk)
             pointwise_run(
-                v, start, length, channels, packed[reading][h].weights, 0,
-                packed[reading][h].bias, 0, channels, q, start, q, start, length, size, 0, 0,
+                v, start, distance, channels, packed[reading][h].weights, 0,
+                packed[reading][h].bias, 0, channels, q, start, q, start, distance, size, 0, 0,
             )  # fmt: skip
 
     in_steps(len(tasks), 1, apply)
-    return [taken[0], taken[2]]
 
 
 def _bits(x: Array) -> NDArray[np.unsignedinteger]:

@@ -7,6 +7,7 @@ up to whole vectors, plus the margin. What an operation computes beyond the widt
 vector of a row, it clears again. A pixel is named by its offset in its plane (an int32).
 """
 
+import numba
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,7 +19,7 @@ MARGIN = 16
 LANES = 16
 """Widths are rounded up to this: a vector of float32, two of float64."""
 
-_OVERRUN = 64
+OVERRUN = 64
 """Elements behind the last row that a window in the last vector may reach."""
 
 Array = NDArray[np.floating]
@@ -32,8 +33,19 @@ def row_stride(width: int) -> int:
 def planes(channels: int, height: int, width: int, dtype: type) -> Array:
     """Planes of zeros, C, H + 2, S."""
     stride = row_stride(width)
-    flat: Array = np.zeros(channels * (height + 2) * stride + _OVERRUN, dtype)
-    return flat[:-_OVERRUN].reshape(channels, height + 2, stride)
+    flat: Array = np.zeros(channels * (height + 2) * stride + OVERRUN, dtype)
+    return flat[:-OVERRUN].reshape(channels, height + 2, stride)
+
+
+@numba.njit(cache=True, nogil=True)
+def clear_border(array: Array, height: int, width: int) -> None:
+    """Set to zero what is not content, in planes of ``height`` rows of content or more."""
+    for c in range(array.shape[0]):
+        array[c, 0] = 0
+        for row in range(1, height + 1):
+            array[c, row, :MARGIN] = 0
+            array[c, row, MARGIN + width :] = 0
+        array[c, height + 1 :] = 0
 
 
 def content(array: Array, width: int) -> Array:

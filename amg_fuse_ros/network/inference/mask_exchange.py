@@ -17,21 +17,35 @@ BAND = 8
 
 
 def exchange(
-    x: Sequence[Array], w: Exchange, space: Workspace, level: int, *, fused_only: bool = False
+    x: Sequence[Array],
+    w: Exchange,
+    space: Workspace,
+    level: int,
+    *,
+    fused: Array | None = None,
+    fused_only: bool = False,
 ) -> None:
-    """Add to each stream, in place, what it gets from the others.
+    """Add to each stream what it gets from the others, in place where nothing else is said.
 
     Args:
         x: Planes of the visible, the thermal and the fused stream.
         w: Weights.
         space: Working memory.
         level: Of the features.
+        fused: Planes that receive the fused stream.
         fused_only: Whether the visible and thermal streams are not needed any more.
     """
+    with space.scope():
+        _exchange(x, w, space, level, x[2] if fused is None else fused, fused_only)
+
+
+def _exchange(
+    x: Sequence[Array], w: Exchange, space: Workspace, level: int, fused: Array, fused_only: bool
+) -> None:
     v, i, f = x
     channels, each = len(v), len(v) // w.heads
     height, width = space.size(level)
-    mask, inner = space.planes("b", level, channels), space.planes("a", level, channels)
+    mask, inner = space.planes(level, channels), space.planes(level, channels)
     first, second = w.mask.first, w.mask.second
 
     def run(step: Callable[[int, int, int], object], band: int = BAND) -> None:
@@ -61,7 +75,7 @@ def exchange(
             v, i, f, mask, w.wq_vi.weights, w.wq_ir.weights, w.wk.weights, w.wv.weights,
             w.dq_vi, w.dq_ir, w.dk, w.dv, w.wk.bias, values, w.heads,
             products[band], squares[band], sums[band],
-            space.flat("exchange", size, key=(thread, level)), width, a, b,
+            space.scratch("exchange", thread, level, size), width, a, b,
         )  # fmt: skip
 
     run(collect)
@@ -70,9 +84,11 @@ def exchange(
     )
     dense = [dense_from_matrix(m, space.dtype) for m in matrices]
 
+    streams = ((f, fused), (v, v), (i, i))
+
     def add(_: int, a: int, b: int) -> None:
-        for matrix, stream in list(zip(dense, (f, v, i), strict=True))[: 1 if fused_only else 3]:
-            convolve_1x1(values, matrix.weights, matrix.bias, stream, stream, width, a, b, 1, 0)
+        for matrix, (old, new) in list(zip(dense, streams, strict=True))[: 1 if fused_only else 3]:
+            convolve_1x1(values, matrix.weights, matrix.bias, old, new, width, a, b, 1, 0)
 
     run(add)
 

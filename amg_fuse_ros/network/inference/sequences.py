@@ -2,7 +2,8 @@
 
 A sequence is a channel's N pixels in ascending order of v. It is read in ``factor`` parts, either
 consecutive (bins) or interleaved (frequencies), and stored in the order in which it is read: an
-array factor, L, where L is N / factor rounded up to whole vectors. What fills up are zeros.
+array factor, D, of which the first L = N / factor elements of each row count, rounded up to whole
+vectors. What fills up to those are zeros. It takes the room of a plane: see :func:`plane_rows`.
 """
 
 from typing import Any
@@ -10,31 +11,45 @@ from typing import Any
 import numba
 import numpy as np
 
-from amg_fuse_ros.network.inference.layout import LANES, MARGIN, Array
-from amg_fuse_ros.network.radix_sort import argsort_bits, key32, sort_pairs
+from amg_fuse_ros.network.inference.layout import LANES, MARGIN, Array, row_stride
+from amg_fuse_ros.network.radix_sort import argsort_bits, bits_of_key32, key32, sort_pairs
 
 
 def part_length(n: int, factor: int) -> int:
-    """L, the stored length of each part of ``n`` pixels."""
+    """L, the length of each part of ``n`` pixels, in whole vectors."""
     shortest = (n + factor - 1) // factor
     return (shortest + LANES - 1) // LANES * LANES
 
 
+def plane_rows(height: int, width: int, factor: int) -> int:
+    """Rows of planes that can hold a sequence, too: ``factor`` parts of whole vectors each."""
+    stride, rows = row_stride(width), height + 2
+    length = part_length(height * width, factor)
+    while rows * stride % (factor * LANES) or rows * stride < factor * length:
+        rows += 1
+    return rows
+
+
 @numba.njit(cache=True, nogil=True)
-def order_plane(v: Array, bits: Any, order: Any, width: int, pairs: Any, spare: Any) -> None:
-    """The offsets of a plane's pixels in ascending order of their values, stable.
+def sort_plane(
+    v: Array, bits: Any, order: Any, y: Array, width: int, pairs: Any, spare: Any
+) -> None:
+    """Sort a plane, stable; tell where its pixels came from, and store it in the bin reading.
 
     Args:
         v: One plane with its border, H + 2, S.
         bits: The same memory as unsigned integers.
-        order: int32 N, receives the offsets.
+        order: int32 N, receives the offsets of the pixels in ascending order of their values.
+        y: factor, D; receives the values. It may be the memory of ``v``.
         width: Of the content.
         pairs: uint64 N, working memory.
         spare: uint64 N, working memory.
     """
-    height, stride = v.shape[0] - 2, v.shape[1]
-    k = 0
+    height, stride, factor = v.shape[0] - 2, v.shape[1], y.shape[0]
+    n = height * width
+    length = (n + factor - 1) // factor
     if v.itemsize == 4:
+        k = 0
         for row in range(1, height + 1):
             for i in range(MARGIN, MARGIN + width):
                 pairs[k + i - MARGIN] = (
@@ -42,14 +57,32 @@ def order_plane(v: Array, bits: Any, order: Any, width: int, pairs: Any, spare: 
                 ) | np.uint64(row * stride + i)
             k += width
         ordered = sort_pairs(pairs, spare)
-        for k in range(height * width):
-            order[k] = ordered[k] & np.uint64(0xFFFFFFFF)
+        values = y.view(np.uint32)
+        for f in range(factor):
+            part, start = values[f], f * length
+            count = max(0, min(length, n - start))
+            for k in range(count):
+                pair = ordered[start + k]
+                order[start + k] = pair & np.uint64(0xFFFFFFFF)
+                part[k] = bits_of_key32(np.uint32(pair >> np.uint64(32)))
+            _fill_up(y[f], count, length)
         return
-    rows = bits[1 : height + 1, MARGIN : MARGIN + width].copy()
-    argsort_bits(rows.reshape(height * width), order)
-    for k in range(height * width):
+    rows = v[1 : height + 1, MARGIN : MARGIN + width].copy().reshape(n)
+    argsort_bits(bits[1 : height + 1, MARGIN : MARGIN + width].copy().reshape(n), order)
+    for f in range(factor):
+        part, start = y[f], f * length
+        count = max(0, min(length, n - start))
+        for k in range(count):
+            part[k] = rows[order[start + k]]
+        _fill_up(part, count, length)
+    for k in range(n):
         row, column = divmod(order[k], width)
         order[k] = (row + 1) * stride + MARGIN + column
+
+
+@numba.njit(cache=True, nogil=True, inline="always")
+def _fill_up(part: Array, count: int, length: int) -> None:
+    part[count : (length + LANES - 1) // LANES * LANES] = 0
 
 
 @numba.njit(cache=True, nogil=True)
@@ -58,8 +91,8 @@ def take_bins(x: Array, order: Any, y: Array, n: int) -> None:
 
     Args:
         x: One plane, flat.
-        order: From :func:`order_plane`.
-        y: Receives it: factor, L.
+        order: From :func:`sort_plane`.
+        y: Receives it: factor, D.
         n: N.
     """
     factor = y.shape[0]
@@ -69,19 +102,36 @@ def take_bins(x: Array, order: Any, y: Array, n: int) -> None:
         count = max(0, min(length, n - start))
         for k in range(count):
             part[k] = x[np.uint32(order[start + k])]
-        part[count:] = 0
+        _fill_up(part, count, length)
 
 
 @numba.njit(cache=True, nogil=True)
 def take_frequencies(x: Array, order: Any, y: Array, n: int) -> None:
     """Gather a sequence for the frequency reading; arguments as for :func:`take_bins`."""
     factor = y.shape[0]
+    length = (n + factor - 1) // factor
     for f in range(factor):
         part = y[f]
         count = (n - f + factor - 1) // factor
         for k in range(count):
             part[k] = x[np.uint32(order[k * factor + f])]
-        part[count:] = 0
+        _fill_up(part, count, length)
+
+
+@numba.njit(cache=True, nogil=True)
+def bins_to_frequencies(bins: Array, y: Array, n: int) -> None:
+    """Read a sequence that is stored for the bin reading, factor D, for the frequency reading."""
+    factor = y.shape[0]
+    length = (n + factor - 1) // factor
+    for f in range(factor):
+        part, count = y[f], (n - f + factor - 1) // factor
+        row, i = 0, f
+        for k in range(count):
+            while i >= length:
+                row, i = row + 1, i - length
+            part[k] = bins[row, i]
+            i += factor
+        _fill_up(part, count, length)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -89,8 +139,8 @@ def put_back(bins: Array, frequencies: Array, order: Any, y: Array, n: int) -> N
     """Put the product of both readings' results back into place.
 
     Args:
-        bins: factor, L.
-        frequencies: factor, L.
+        bins: factor, D.
+        frequencies: factor, D.
         order: From :func:`order_plane`.
         y: One plane, flat.
         n: N.
