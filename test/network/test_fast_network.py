@@ -135,6 +135,16 @@ def test_a_frame_fits_into_what_is_set_aside_and_what_lies_there_changes_no_bit(
     assert torch.equal(fast.fuse(vi, ir), fused)
 
 
+def test_frames_of_two_sizes_in_turn_share_the_memory_of_the_larger(network):
+    fast = FastNetwork(network)
+    pairs = [(torch.rand(1, 3, h, 40), torch.rand(1, 1, h, 40)) for h in (40, 24)]
+    fused = [fast.fuse(*pair) for pair in pairs]
+    stack = fast._space._stack
+    again = [fast.fuse(*pair) for pair in pairs]
+    assert fast._space._stack is stack
+    assert all(map(torch.equal, again, fused))
+
+
 @settings(max_examples=30, deadline=None)
 @given(
     kernel=st.sampled_from([1, 3]), inputs=st.integers(1, 20), outputs=st.integers(1, 20),

@@ -83,13 +83,14 @@ class FastNetwork:
             for x in (visible, thermal)
         ]
         vi, ir = pair
-        if (self._space.height, self._space.width) != vi.shape[-2:]:
-            self._space = self._workspace(vi.shape[-2], vi.shape[-1])
+        size = (vi.shape[-2], vi.shape[-1])
+        if size != (self._space.height, self._space.width):
+            self._space.resize(*size, self._bytes_needed(*size))
         fused = np.stack([self._fuse(v, i) for v, i in zip(vi, ir, strict=True)])
         return torch.from_numpy(fused[..., :height, :width])
 
-    def _workspace(self, height: int, width: int) -> Workspace:
-        """Room for what a frame takes, rounded up: what is left over is only addresses."""
+    def _bytes_needed(self, height: int, width: int) -> int:
+        """What a frame takes in the workspace, rounded up."""
         size = np.dtype(self._dtype).itemsize
         held = passing = 0
         for level in range(LEVELS):
@@ -98,7 +99,7 @@ class FastNetwork:
             plane *= row_stride(width >> level) * size
             held += 10 * channels * plane  # both halves of three streams, those halved, spare
             passing = max(passing, 16 * channels * plane)  # attention on up to twice as many
-        return Workspace(height, width, self._dtype, held + passing)
+        return held + passing
 
     def _fuse(self, visible: Array, thermal: Array) -> Array:
         space = self._space

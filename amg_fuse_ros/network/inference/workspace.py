@@ -11,10 +11,12 @@ from amg_fuse_ros.network.inference.layout import OVERRUN, Array, clear_border, 
 
 LEVELS = 4
 _ALIGNED = 64
+_UNKNOWN = object()
+"""What another size of frames left in scratch memory."""
 
 
 class Workspace:
-    """A stack of buffers for frames of one size.
+    """A stack of buffers for frames of one size at a time.
 
     What a step takes within ``with space.scope():`` is free again behind it, and the next step
     gets the same memory: so only what is needed at the same time lies side by side. Few frames
@@ -28,15 +30,31 @@ class Workspace:
     """
 
     def __init__(self, height: int, width: int, dtype: type, capacity: int = 0) -> None:
-        self.height, self.width, self.dtype = height, width, dtype
-        self.capacity = capacity
+        self.dtype = dtype
         self.taken = 0
         """Bytes that are taken at the moment."""
-        self.most_taken = 0
-        """Bytes that were taken at any time."""
-        self._stack: NDArray[np.uint8] = np.empty(capacity + _ALIGNED, np.uint8)
-        self._stack = self._stack[-self._stack.ctypes.data % _ALIGNED :][:capacity]
+        self._stack: NDArray[np.uint8] = np.empty(0, np.uint8)
         self._scratch: dict[tuple[str, int], tuple[object, NDArray[Any]]] = {}
+        self.resize(height, width, capacity)
+
+    def resize(self, height: int, width: int, capacity: int) -> None:
+        """Go on with frames of another size, in the memory that is there, if it is enough.
+
+        So frames of two cameras can take turns. Nothing may be taken at the moment.
+        """
+        self.height, self.width = height, width
+        if capacity > self.capacity:
+            self._stack = np.empty(0, np.uint8)  # let the old one go before
+            stack: NDArray[np.uint8] = np.empty(capacity + _ALIGNED, np.uint8)
+            self._stack = stack[-stack.ctypes.data % _ALIGNED :][:capacity]
+        self.most_taken = 0
+        """Bytes that were taken at any time since the size is this one."""
+        self._scratch = {name: (_UNKNOWN, held) for name, (_, held) in self._scratch.items()}
+
+    @property
+    def capacity(self) -> int:
+        """Bytes that are set aside."""
+        return len(self._stack)
 
     def size(self, level: int) -> tuple[int, int]:
         """Height and width of a level."""
