@@ -1,5 +1,6 @@
 """The histogram attention of the fast formulation, step by step."""
 
+import math
 from itertools import product
 
 import numpy as np
@@ -17,6 +18,7 @@ from amg_fuse_ros.network.threads import in_steps
 
 BAND = 16
 _BLOCKS = 6
+_PIXELS = 1 << 16
 _CHUNK = 2048
 """Elements of each sequence between two visits of the small matrix: they stay in the cache."""
 
@@ -49,17 +51,17 @@ def _add(x: Array, w: Attention, heads: int, space: Workspace, level: int) -> No
     normed = blocks[0]
     clear_border(normed, height, width)
     in_steps(height, BAND, lambda _, a, b: normalise(x, w.scale, w.bias, normed, width, a, b))
-    origin = _rank(normed[:half, : height + 2], space, width)
+    origin = _rank(normed[:half], space, level)
     _project(normed, blocks[1:].reshape(-1, *normed.shape[1:]), w, space, level)
     order, readings = _sort(blocks, heads, space, level)
     _attend(readings, w.temperature, heads, sequences.part_length(height * width, heads))
     bins, frequencies = (reading[0] for reading in readings)
     mixed, projected = blocks[1], blocks[3, :half]  # the keys are not needed any more
-
-    def put_back(_: int, c: int, __: int) -> None:
-        sequences.put_back(bins[c], frequencies[c], order[c], mixed[c].reshape(-1), height * width)
-
-    in_steps(channels, 1, put_back)
+    n, flat = height * width, mixed.reshape(channels, -1)
+    in_steps(
+        channels, _step(channels, n),
+        lambda _, a, b: sequences.put_back(bins, frequencies, order, flat, n, a, b),
+    )  # fmt: skip
 
     def project_out(_: int, a: int, b: int) -> None:
         ranked, rest = w.out_ranked, w.out_rest
@@ -67,19 +69,22 @@ def _add(x: Array, w: Attention, heads: int, space: Workspace, level: int) -> No
         convolve_1x1(mixed, rest.weights, rest.bias, x[half:], x[half:], width, a, b, 1, 0)
 
     in_steps(height, BAND, project_out)
-
-    def add(_: int, c: int, __: int) -> None:
-        y = projected[c, : height + 2]
-        ranking.add_at_origin(y, origin[c], x[c].reshape(-1), width)
-
-    in_steps(half, 1, add)
+    in_steps(
+        half, _step(half, n),
+        lambda _, a, b: ranking.add_at_origin(projected, origin, x, width, a, b),
+    )  # fmt: skip
 
 
-def _rank(x: Array, space: Workspace, width: int) -> NDArray[np.int32]:
-    """Sort planes along columns, then rows, in place; where the pixels came from, like ``x``."""
-    origin = space.take(x.size, np.int32).reshape(x.shape)
+def _rank(x: Array, space: Workspace, level: int) -> NDArray[np.int32]:
+    """Sort planes along columns, then rows, in place; where the pixels came from."""
+    (height, width), channels = space.size(level), len(x)
+    shape = (channels, height + 2, x.shape[2])
+    origin = space.take(math.prod(shape), np.int32).reshape(shape)
     bits = _bits(x)
-    in_steps(len(x), 1, lambda _, c, __: ranking.rank_plane(x[c], bits[c], origin[c], width))
+    in_steps(
+        channels, _step(channels, height * width),
+        lambda _, a, b: ranking.rank_planes(x, bits, origin, width, a, b),
+    )  # fmt: skip
     return origin
 
 
@@ -107,21 +112,17 @@ def _sort(
     order = space.take(channels * n, np.int32).reshape(channels, n)
     planes = blocks.reshape(_BLOCKS, channels, -1)
     taken = blocks.reshape(_BLOCKS, channels, factor, -1)
-    v = blocks[5, :, : height + 2]
-    bits = _bits(v)
-    bins, frequencies = sequences.take_bins, sequences.take_frequencies
+    bits = _bits(planes)
 
-    def sort(thread: int, c: int, _: int) -> None:
+    def sort(thread: int, first: int, last: int) -> None:
         pairs, spare = (
             space.scratch(name, thread, None, n, np.uint64) for name in ("pairs", "spare")
         )
-        sequences.sort_plane(v[c], bits[c], order[c], taken[5, c], width, pairs, spare)
-        for source, take in enumerate((bins, bins, frequencies, frequencies), 1):
-            take(planes[source, c], order[c], taken[source - 1, c], n)
-        if factor > 1:
-            sequences.bins_to_frequencies(taken[5, c], taken[4, c], n)
+        sequences.sort_channels(
+            planes, bits, taken, order, height, width, pairs, spare, first, last
+        )
 
-    in_steps(channels, 1, sort)
+    in_steps(channels, _step(channels, n), sort)
     q1, k1, q2, k2, v2, v1 = taken
     return order, [(q1, k1, v1), (q2, k2, v2 if factor > 1 else v1)]
 
@@ -170,6 +171,11 @@ def _attend(
             )  # fmt: skip
 
     in_steps(len(tasks), 1, apply)
+
+
+def _step(channels: int, pixels: int) -> int:
+    """How many channels a thread takes at once: of small ones several, which saves hand-overs."""
+    return max(1, min(_PIXELS // pixels, channels // 8))
 
 
 def _bits(x: Array) -> NDArray[np.unsignedinteger]:

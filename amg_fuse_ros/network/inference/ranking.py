@@ -13,15 +13,24 @@ _COLUMNS = 16
 
 
 @numba.njit(cache=True, nogil=True)
-def rank_plane(x: Array, bits: Any, origin: Any, width: int) -> None:
-    """Sort each column of a plane, then each row, in place.
+def rank_planes(x: Array, bits: Any, origin: Any, width: int, first: int, last: int) -> None:
+    """Sort each column, then each row, in place, of the planes ``first`` to ``last``.
 
     Args:
-        x: One plane with its border, H + 2, S.
+        x: Planes with their borders, C, H + 2 rows or more, S.
         bits: The same memory as unsigned integers.
-        origin: int32 like ``x``; receives for each place the offset where its pixel came from.
+        origin: int32 C, H + 2, S; receives for each place the offset where its pixel came from.
         width: Of the content.
+        first: Plane.
+        last: The plane after the last.
     """
+    rows = origin.shape[1]
+    for c in range(first, last):
+        _rank(x[c, :rows], bits[c, :rows], origin[c], width)
+
+
+@numba.njit(cache=True, nogil=True)
+def _rank(x: Array, bits: Any, origin: Any, width: int) -> None:
     height, stride = x.shape[0] - 2, x.shape[1]
     columns = np.empty((_COLUMNS, height), x.dtype)
     keys = np.empty((_COLUMNS, height), bits.dtype)
@@ -51,15 +60,19 @@ def rank_plane(x: Array, bits: Any, origin: Any, width: int) -> None:
 
 
 @numba.njit(cache=True, nogil=True)
-def add_at_origin(z: Array, origin: Any, x: Array, width: int) -> None:
-    """Add a ranked plane's pixels to where they came from: x[origin] += z.
+def add_at_origin(z: Array, origin: Any, x: Array, width: int, first: int, last: int) -> None:
+    """Add ranked planes' pixels to where they came from: x[origin] += z.
 
     Args:
-        z: One plane with its border, H + 2, S.
-        origin: From :func:`rank_plane`.
-        x: The target plane, flat.
+        z: Planes with their borders, C, H + 2 rows or more, S.
+        origin: From :func:`rank_planes`.
+        x: The target planes, C, H + 2, S.
         width: Of the content.
+        first: Plane.
+        last: The plane after the last.
     """
-    for row in range(1, z.shape[0] - 1):
-        for i in range(MARGIN, MARGIN + width):
-            x[np.uint32(origin[row, i])] += z[row, i]
+    for c in range(first, last):
+        target = x[c].reshape(x.shape[1] * x.shape[2])
+        for row in range(1, origin.shape[1] - 1):
+            for i in range(MARGIN, MARGIN + width):
+                target[np.uint32(origin[c, row, i])] += z[c, row, i]

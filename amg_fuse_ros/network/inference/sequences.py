@@ -135,16 +135,60 @@ def bins_to_frequencies(bins: Array, y: Array, n: int) -> None:
 
 
 @numba.njit(cache=True, nogil=True)
-def put_back(bins: Array, frequencies: Array, order: Any, y: Array, n: int) -> None:
+def sort_channels(
+    planes: Array, bits: Any, taken: Array, order: Any, height: int, width: int,
+    pairs: Any, spare: Any, first: int, last: int,
+) -> None:  # fmt: skip
+    """Order the channels ``first`` to ``last`` by v, and turn their planes into sequences.
+
+    Args:
+        planes: 6 C P: free, q1, k1, q2, k2, v; each plane H + 2, S, and room for a sequence.
+        bits: The same memory as unsigned integers.
+        taken: The same memory, 6 C factor D; receives q1, k1, q2, k2, and v as frequencies and
+            bins, the former only where the factor is not 1.
+        order: int32 C N; see :func:`sort_plane`.
+        height: Of the content.
+        width: Of the content.
+        pairs: uint64 N, working memory.
+        spare: uint64 N, working memory.
+        first: Channel.
+        last: The channel after the last.
+    """
+    n, stride = height * width, MARGIN + (width + LANES - 1) // LANES * LANES
+    size = (height + 2) * stride
+    for c in range(first, last):
+        v = planes[5, c, :size].reshape(height + 2, stride)
+        v_bits = bits[5, c, :size].reshape(height + 2, stride)
+        sort_plane(v, v_bits, order[c], taken[5, c], width, pairs, spare)
+        take_bins(planes[1, c], order[c], taken[0, c], n)
+        take_bins(planes[2, c], order[c], taken[1, c], n)
+        take_frequencies(planes[3, c], order[c], taken[2, c], n)
+        take_frequencies(planes[4, c], order[c], taken[3, c], n)
+        if taken.shape[2] > 1:
+            bins_to_frequencies(taken[5, c], taken[4, c], n)
+
+
+@numba.njit(cache=True, nogil=True)
+def put_back(
+    bins: Array, frequencies: Array, order: Any, y: Array, n: int, first: int, last: int
+) -> None:
     """Put the product of both readings' results back into place.
 
     Args:
-        bins: factor, D.
-        frequencies: factor, D.
-        order: From :func:`order_plane`.
-        y: One plane, flat.
+        bins: C factor D.
+        frequencies: C factor D.
+        order: From :func:`sort_channels`.
+        y: Planes, C P.
         n: N.
+        first: Channel.
+        last: The channel after the last.
     """
+    for c in range(first, last):
+        _put_back(bins[c], frequencies[c], order[c], y[c], n)
+
+
+@numba.njit(cache=True, nogil=True)
+def _put_back(bins: Array, frequencies: Array, order: Any, y: Array, n: int) -> None:
     factor = bins.shape[0]
     if factor == 1:
         one, two = bins[0], frequencies[0]
