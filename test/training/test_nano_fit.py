@@ -81,6 +81,18 @@ def test_the_objective_is_zero_where_everything_is_as_it_should_be():
     assert float(total(worse)) > 0.3
 
 
+def test_what_is_left_of_streaks_counts_when_asked_for():
+    clean = torch.full((1, 3, 32, 32), 0.5)
+    grey = clean[:, :1]
+    rain = torch.zeros_like(clean)
+    rain[..., 4:20, 9:11] = 0.2
+    batch = Batch(clean, grey, clean + rain, grey, clean, ("rain",))
+    output = (clean + rain, clean + rain, torch.ones_like(grey), torch.zeros_like(grey))
+    without, found = terms(output, batch), terms(output, batch, particles=True)
+    assert found.keys() - without.keys() == {"particles", "restored_particles"}
+    assert float(total(found, 2.0) - total(without)) == pytest.approx(3, abs=0.1)
+
+
 def test_a_run_begins_with_the_weights_that_it_is_given(data, tmp_path):
     first = tmp_path / "first.safetensors"
     state = {k: v for k, v in Nano().state_dict().items() if not k.startswith("context")}

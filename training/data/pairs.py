@@ -13,7 +13,7 @@ from torch.utils.data import Dataset
 
 from training.config import TrainingConfig
 from training.data.adapters import PairFiles, find_pairs
-from training.data.degradations import DegradationSettings, degrade
+from training.data.degradations import degrade
 from training.data.fingerprints import fingerprint_pairs
 from training.data.images import ByteImage, ImageStore, PairImages, read_pair
 from training.data.splits import manifest, split_by_scene
@@ -87,7 +87,6 @@ class PairDataset(Dataset[Batch]):
             the paper does with AWMM-100k.
         pseudo_truth: Makes the pseudo ground truth of every crop. ``None`` takes the data set's
             own where there is one and :class:`ClassicalPseudoTruth` elsewhere.
-        degradations: How often each occurs and how severe it may be; ``None`` takes the defaults.
         memory_limit: Bytes of decoded images to keep in memory, over all loading processes
             together; pairs beyond it are read from disk each time.
 
@@ -104,7 +103,6 @@ class PairDataset(Dataset[Batch]):
         processes: int = 1,
         recorded_share: float = 0.5,
         pseudo_truth: PseudoTruth | None = None,
-        degradations: DegradationSettings | None = None,
         memory_limit: int = MEMORY_LIMIT,
     ) -> None:
         if config.batch % processes:
@@ -115,7 +113,6 @@ class PairDataset(Dataset[Batch]):
         self.share = config.batch // processes
         self.recorded_share = recorded_share
         self.pseudo_truth = pseudo_truth
-        self.degradations = degradations
         self.pairs, _ = fingerprint_pairs(pairs)
         if not self.pairs:
             raise ValueError("no readable pair to train on")
@@ -162,7 +159,7 @@ class PairDataset(Dataset[Batch]):
             if others and rng.random() < self.recorded_share:
                 (bad_visible, bad_thermal), done = others, "as recorded"
             else:
-                bad_visible, bad_thermal, names = degrade(visible, thermal, rng, self.degradations)
+                bad_visible, bad_thermal, names = degrade(visible, thermal, rng)
                 done = ", ".join(names) or "clean"
         if self.pseudo_truth is not None:
             pseudo = self.pseudo_truth(visible, thermal)

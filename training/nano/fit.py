@@ -19,7 +19,6 @@ from amg_fuse_ros.allocator import keep_big_blocks
 from amg_fuse_ros.network.checkpoint import check_keys, read_tensors, save_tensors
 from amg_fuse_ros.network.nano import CHANNELS, Nano, channels_of
 from training.config import TrainingConfig
-from training.data.degradations import DegradationSettings
 from training.data.pairs import Batch, PairDataset, find_pairs, manifest, split_by_scene
 from training.nano.objective import terms, total
 from training.run_folder import commit
@@ -27,9 +26,6 @@ from training.schedule import save_whole, update_average, warmup_cosine
 
 RESCALE = (0.4, 1.5)
 """Crops at other focal lengths; below 0.7 they see more of a scene, and of its haze."""
-
-DEGRADATIONS = DegradationSettings(weather_weights={"rain": 2.0, "snow": 1.0, "haze": 1.2})
-"""Rain twice as often as for Tiny: its faint streaks are what nano learns last."""
 
 WARMUP = 200
 EMA_DECAY = 0.999
@@ -52,6 +48,9 @@ def fit(
         tuple[int, int, int, int],
         typer.Option(help="Features at 1/2, 1/4, 1/8 and 1/16 of the resolution."),
     ] = CHANNELS,
+    particles: Annotated[
+        float, typer.Option(help="Weight of what is left of streaks and flakes.")
+    ] = 0.0,
     seed: Annotated[int, typer.Option(help="Of weights and samples.")] = 0,
     workers: Annotated[int, typer.Option(help="Processes that load.")] = 1,
     threads: Annotated[int, typer.Option(help="Of the training itself; 0: torch's choice.")] = 0,
@@ -63,7 +62,7 @@ def fit(
     torch.manual_seed(seed)
     config = TrainingConfig(batch=batch, crop=crop, steps=steps, seed=seed, rescale=RESCALE)
     train, held_out = split_by_scene(find_pairs(data))
-    dataset = PairDataset(train, config, degradations=DEGRADATIONS)
+    dataset = PairDataset(train, config)
     network = Nano(channels)
     if init is not None:
         begin_with(network, init)
@@ -83,8 +82,8 @@ def fit(
         for group in optimizer.param_groups:
             group["lr"] = rate
         output = network(found.visible_degraded, found.thermal_degraded)
-        parts = terms(output, found)
-        loss = total(parts)
+        parts = terms(output, found, particles=particles > 0)
+        loss = total(parts, particles)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
