@@ -6,6 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 from amg_fuse_ros.cli import app
+from amg_fuse_ros.weights import find_weights
 
 QUICK = [
     *("bench", "--size", "nano", "--resolution", "32x24", "--engine", "eager"),
@@ -68,7 +69,9 @@ def test_the_node_without_the_network_is_timed_by_stage(monkeypatch):
 @pytest.mark.ros
 def test_the_node_with_its_network_is_timed_from_the_stamp_to_the_publication(monkeypatch):
     monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
-    result = timed_node("--node", "--size", "nano")
+    weights = str(find_weights(size="nano"))
+    result = timed_node("--node", "--size", "nano", "--weights", weights)
+    assert result["weights"] == weights
     assert 0 < result["latency_ms_p50"] <= result["latency_ms_p95"]
     assert result["network"].startswith("nano ")
     assert "overhead_ms_p50" not in result  # of the node alone, which this is not

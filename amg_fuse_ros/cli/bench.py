@@ -52,7 +52,7 @@ def bench(
 ) -> None:
     """Time engines on drawn pairs, in turn, against the plain published formulation."""
     if pipeline or node:
-        _time_node(resolution, rate, seconds, size if node else "", as_json)
+        _time_node(resolution, rate, seconds, size if node else "", weights, as_json)
         return
     from amg_fuse_ros import benchmark
     from amg_fuse_ros.resolution import Resolution
@@ -90,11 +90,13 @@ def bench(
         say("green", "compared:", f"nothing is worse than in {compare_with}")
 
 
-def _time_node(resolution: str, rate: float, seconds: float, size: str, as_json: bool) -> None:
+def _time_node(
+    resolution: str, rate: float, seconds: float, size: str, weights: str, as_json: bool
+) -> None:
     # A process of its own: it is the node, and only the ROS room may import rclpy.
     module = "amg_fuse_ros.ros.pipeline_benchmark"
     command = [sys.executable, "-m", module, "--size", resolution, "--rate", str(rate)]
-    command += ["--pairs", str(round(rate * seconds)), "--network", size]
+    command += ["--pairs", str(round(rate * seconds)), "--network", size, "--weights", weights]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         reason = (done.stderr.strip() or "no reason given").splitlines()[-1]

@@ -49,7 +49,7 @@ class CopyEngine:
 
 
 def measure(
-    width: int, height: int, rate_hz: float, pairs: int, network: str = ""
+    width: int, height: int, rate_hz: float, pairs: int, network: str = "", weights: str = ""
 ) -> dict[str, object]:
     """Run node and cameras for so many pairs.
 
@@ -59,6 +59,7 @@ def measure(
         rate_hz: Pairs per second.
         pairs: That are measured, after some for warming up.
         network: Size of the network that runs; empty: none, the visible image is copied.
+        weights: Its file; empty: the shipped one.
 
     Returns:
         JSON-ready: ``latency_ms_p50`` and ``latency_ms_p95`` from the later image's stamp to the
@@ -79,7 +80,7 @@ def measure(
         nonlocal about
         if not network:
             return Fuser(CopyEngine(), steady=True)
-        fuser = Fuser.from_options(size=network, steady=True)
+        fuser = Fuser.from_options(weights=weights, size=network, steady=True)
         fuser.warm_up(Resolution(width, height))
         fuser.reset()
         about = f"{fuser.engine.name} {fuser.engine.precision} on {fuser.engine.device}"
@@ -117,6 +118,7 @@ def measure(
     return {
         **result,
         "network": f"{network} {about}".strip(),
+        "weights": weights,
         "stages": {stage: statistics.milliseconds(stage, 0.5)[0] for stage in STAGES},
         "pairs": statistics.total("pairs"),
         "fused": statistics.total("fused"),
@@ -163,6 +165,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--rate", type=float, default=30.0)
     parser.add_argument("--pairs", type=int, default=240)
     parser.add_argument("--network", default="")
+    parser.add_argument("--weights", default="")
     given = parser.parse_args(arguments)
     width, height = given.size.width, given.size.height
     if given.cameras:
@@ -170,7 +173,7 @@ def main(arguments: list[str] | None = None) -> None:
             play_cameras(given.cameras, width, height, given.rate, given.pairs)
     else:
         keep_big_blocks()  # as the node's process does
-        result = measure(width, height, given.rate, given.pairs, given.network)
+        result = measure(width, height, given.rate, given.pairs, given.network, given.weights)
         sys.stdout.write(json.dumps(result) + "\n")
 
 
