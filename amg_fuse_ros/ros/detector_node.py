@@ -174,7 +174,6 @@ class DetectorNode(ManagedNode):
                 reason, instead = str(error), ("classes", known)
             except ModuleNotFoundError as error:
                 reason, instead = str(error), ("tracking", False)
-            self._settings.update([instead])
             # What people ask the node for is what it does, not what the file says.
             self.set_parameters_atomically([Parameter(instead[0], value=instead[1])])
             self._health.mended = f"{reason}; {instead[0]} is taken as {instead[1]!r}"

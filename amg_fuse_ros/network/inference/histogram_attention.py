@@ -110,16 +110,15 @@ def _sort(
     height, width = space.size(level)
     n, channels = height * width, blocks.shape[1]
     order = space.take(channels * n, np.int32).reshape(channels, n)
-    planes = blocks.reshape(_BLOCKS, channels, -1)
     taken = blocks.reshape(_BLOCKS, channels, factor, -1)
-    bits = _bits(planes)
+    bits = _bits(blocks)
 
     def sort(thread: int, first: int, last: int) -> None:
         pairs, spare = (
             space.scratch(name, thread, None, n, np.uint64) for name in ("pairs", "spare")
         )
         sequences.sort_channels(
-            planes, bits, taken, order, height, width, pairs, spare, first, last
+            blocks, bits, taken, order, height, width, pairs, spare, first, last
         )
 
     in_steps(channels, _step(channels, n), sort)

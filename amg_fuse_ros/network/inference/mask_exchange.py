@@ -85,9 +85,10 @@ def _exchange(
     dense = [dense_from_matrix(m, space.dtype) for m in matrices]
 
     streams = ((f, fused), (v, v), (i, i))
+    wanted = list(zip(dense, streams, strict=True))[: 1 if fused_only else 3]
 
     def add(_: int, a: int, b: int) -> None:
-        for matrix, (old, new) in list(zip(dense, streams, strict=True))[: 1 if fused_only else 3]:
+        for matrix, (old, new) in wanted:
             convolve_1x1(values, matrix.weights, matrix.bias, old, new, width, a, b, 1, 0)
 
     run(add)

@@ -142,7 +142,7 @@ def sort_channels(
     """Order the channels ``first`` to ``last`` by v, and turn their planes into sequences.
 
     Args:
-        planes: 6 C P: free, q1, k1, q2, k2, v; each plane H + 2, S, and room for a sequence.
+        planes: 6 C, H + 2 rows or more, S: free, q1, k1, q2, k2, v, each with room for a sequence.
         bits: The same memory as unsigned integers.
         taken: The same memory, 6 C factor D; receives q1, k1, q2, k2, and v as frequencies and
             bins, the former only where the factor is not 1.
@@ -154,16 +154,14 @@ def sort_channels(
         first: Channel.
         last: The channel after the last.
     """
-    n, stride = height * width, MARGIN + (width + LANES - 1) // LANES * LANES
-    size = (height + 2) * stride
+    n, rows = height * width, height + 2
     for c in range(first, last):
-        v = planes[5, c, :size].reshape(height + 2, stride)
-        v_bits = bits[5, c, :size].reshape(height + 2, stride)
+        v, v_bits = planes[5, c, :rows], bits[5, c, :rows]
         sort_plane(v, v_bits, order[c], taken[5, c], width, pairs, spare)
-        take_bins(planes[1, c], order[c], taken[0, c], n)
-        take_bins(planes[2, c], order[c], taken[1, c], n)
-        take_frequencies(planes[3, c], order[c], taken[2, c], n)
-        take_frequencies(planes[4, c], order[c], taken[3, c], n)
+        take_bins(planes[1, c].reshape(-1), order[c], taken[0, c], n)
+        take_bins(planes[2, c].reshape(-1), order[c], taken[1, c], n)
+        take_frequencies(planes[3, c].reshape(-1), order[c], taken[2, c], n)
+        take_frequencies(planes[4, c].reshape(-1), order[c], taken[3, c], n)
         if taken.shape[2] > 1:
             bins_to_frequencies(taken[5, c], taken[4, c], n)
 
