@@ -16,6 +16,10 @@ from numpy.typing import NDArray
 _SHORT = 4096
 """Rows below this take narrower digits: clearing wide ones would cost more than a pass."""
 
+_MOVES = 4
+"""Places that a value of a short row may be off on average, after its coarse order, to be moved one
+by one: beyond, which values close together beside one far away bring about, digits are cheaper."""
+
 
 @numba.njit(cache=True, nogil=True, inline="always")
 def key32(bits: np.uint32) -> np.uint64:
@@ -78,8 +82,26 @@ def sort_pairs(pairs: Any, spare: Any) -> Any:
     Returns:
         Whichever of the two holds the result.
     """
+    if pairs.shape[0] >= _SHORT:
+        return _sort_by_digits(pairs, spare, 11, 3)
+    _sort_coarsely(pairs, spare)
+    if _finish(pairs):
+        return pairs
+    return _sort_by_digits(pairs, spare, 8, 4)
+
+
+@numba.njit(cache=True, nogil=True)
+def sort_pairs_in_place(pairs: Any, spare: Any) -> None:
+    """Like :func:`sort_pairs`; the result is always in ``pairs``."""
+    ordered = sort_pairs(pairs, spare)
+    if ordered.ctypes.data != pairs.ctypes.data:
+        for i in range(pairs.shape[0]):
+            pairs[i] = ordered[i]
+
+
+@numba.njit(cache=True, nogil=True)
+def _sort_by_digits(pairs: Any, spare: Any, width: int, passes: int) -> Any:
     n = pairs.shape[0]
-    width, passes = (8, 4) if n < _SHORT else (11, 3)
     mask = np.uint64((1 << width) - 1)
     counts = np.zeros((passes, 1 << width), np.uint64)
     for i in range(n):
@@ -98,6 +120,63 @@ def sort_pairs(pairs: Any, spare: Any) -> Any:
             places[digit] += np.uint64(1)
         pairs, spare = spare, pairs
     return pairs
+
+
+@numba.njit(cache=True, nogil=True)
+def _sort_coarsely(pairs: Any, spare: Any) -> None:
+    """Sort by the highest 16 bits of what the keys differ in: two digits instead of four."""
+    n = pairs.shape[0]
+    lowest, highest = ~np.uint64(0), np.uint64(0)
+    for i in range(n):
+        lowest, highest = min(lowest, pairs[i]), max(highest, pairs[i])
+    base, shift = lowest >> np.uint64(32) << np.uint64(32), np.uint64(32)
+    while (highest - base) >> shift > np.uint64(0xFFFF):
+        shift += np.uint64(1)
+    low, high = np.zeros(256, np.uint32), np.zeros(256, np.uint32)
+    mask, one = np.uint64(0xFF), np.uint32(1)
+    for i in range(n):
+        digits = (pairs[i] - base) >> shift
+        low[digits & mask] += one
+        high[digits >> np.uint64(8)] += one
+    start_low, start_high = np.uint32(0), np.uint32(0)
+    for b in range(256):
+        count = low[b]
+        low[b] = start_low
+        start_low += count
+        count = high[b]
+        high[b] = start_high
+        start_high += count
+    for i in range(n):
+        digit = ((pairs[i] - base) >> shift) & mask
+        spare[low[digit]] = pairs[i]
+        low[digit] += one
+    for i in range(n):
+        digit = (spare[i] - base) >> shift >> np.uint64(8)
+        pairs[high[digit]] = spare[i]
+        high[digit] += one
+
+
+@numba.njit(cache=True, nogil=True)
+def _finish(pairs: Any) -> bool:
+    """Sort what is nearly sorted by insertion, stable; give up where that takes long.
+
+    Whatever has been moved by then is a stable step on the way, so another sort may go on.
+    """
+    half = np.uint64(32)
+    moves, most = 0, _MOVES * pairs.shape[0]
+    for i in range(1, pairs.shape[0]):
+        pair = pairs[i]
+        if pairs[i - 1] >> half <= pair >> half:
+            continue
+        j = i
+        while j > 0 and pairs[j - 1] >> half > pair >> half:
+            pairs[j] = pairs[j - 1]
+            j -= 1
+        pairs[j] = pair
+        moves += i - j
+        if moves > most:
+            return False
+    return True
 
 
 @numba.njit(cache=True, nogil=True)

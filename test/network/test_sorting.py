@@ -48,6 +48,23 @@ def test_rows_of_any_length_with_many_ties_sort_like_torch(length):
     assert_sorts_like_torch(x.double())
 
 
+def test_short_rows_of_values_close_together_beside_one_far_away_sort_like_torch():
+    generator = torch.Generator().manual_seed(5)
+    x = 1 + 1e-5 * torch.rand(4, 640, generator=generator)
+    x[0, 17], x[1, 0], x[2, 639], x[3, 300] = -1e30, float("inf"), 0.0, float("nan")
+    assert_sorts_like_torch(x)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**31), st.integers(2, 700), st.floats(-6, 6), st.sampled_from([0, 3, 50]))
+def test_short_rows_of_any_spread_sort_like_torch(seed, length, exponent, steps):
+    generator = torch.Generator().manual_seed(seed)
+    x = torch.randn(3, length, generator=generator) * 10**exponent
+    x[1] = x[1].cumsum(0)
+    x[2] += 1
+    assert_sorts_like_torch((x * steps).round() / steps if steps else x)
+
+
 @pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
 def test_other_types_sort_as_well(dtype):
     x = torch.randn(2, 3, 50, generator=torch.Generator().manual_seed(1)).to(dtype)
