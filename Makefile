@@ -20,13 +20,14 @@ demo: setup
 	$(PY) -m tools.demo $(DEMO)
 
 # Three processes: trainings fork their loaders, and a process in which ROS nodes and engines have run,
-# with their libraries' threads, must not be forked.
+# with their libraries' threads, must not be forked. Those of training run two at a time, with one thread
+# each; the others talk over topics or measure.
 test: setup
 ifdef TESTS
 	$(PY) -m pytest $(TESTS)
 else
 	$(PY) -m pytest test/ros
-	$(PY) -m pytest test/training
+	OMP_NUM_THREADS=1 $(PY) -m pytest test/training -n 2 --dist loadfile
 	$(PY) -m pytest test --ignore=test/ros --ignore=test/training
 endif
 
