@@ -46,6 +46,7 @@ class Camera:
         monitor: The health of its stream.
         mismatch: What is wrong with a publisher's QoS, in words, until an image comes; else empty.
         frame_id: Of the newest image; ``None`` before there was one.
+        size: Width and height of the newest image that was read; ``None`` before there was one.
     """
 
     def __init__(
@@ -76,6 +77,7 @@ class Camera:
         self.monitor = monitor
         self.mismatch = ""
         self.frame_id: str | None = None
+        self.size: tuple[int, int] | None = None
         self._node = node
         self._convert = _CONVERTERS[name, transport]
         self._on_image = on_image
@@ -127,6 +129,7 @@ class Camera:
         except ImageMessageError as error:
             self.monitor.could_not_be_read(str(error))
             raise
+        self.size = pixels.shape[1], pixels.shape[0]
         return np.asarray(pixels)
 
     def _note_mismatch(self, text: str) -> None:

@@ -252,6 +252,7 @@ class FusionNode(ManagedNode):
                     self._pairing,
                     self._fusing.maker.fuser.fallback_reason,
                     self._calibration_problem(),
+                    self._rig.told_sizes(),
                     stalled=self._fusing.stalled,
                 )
             )

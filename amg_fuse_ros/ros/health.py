@@ -5,6 +5,7 @@ from time import monotonic
 from typing import Protocol
 
 from amg_fuse_ros.engine.progress import is_building
+from amg_fuse_ros.imaging.camera_model import Size
 from amg_fuse_ros.latency_budget import LatencyBudget
 from amg_fuse_ros.monitoring import ClockOffset, Fault, Severity, Statistics, StreamState
 from amg_fuse_ros.ros.camera import Camera
@@ -44,6 +45,23 @@ def what_is_wrong(camera: Camera) -> tuple[StreamState, str]:
     elif state is StreamState.CONTENT_STANDS:
         text = f"all images on {camera.topic} are the same: the camera or its driver hangs"
     return state, text
+
+
+def _of_size(camera: Camera | None, told: Size) -> Iterator[Fault]:
+    """A driver that scales its images and not its CameraInfo misleads whoever computes with it."""
+    if camera is None or camera.size is None or camera.size == told:
+        return
+    yield Fault(
+        f"{camera.name} camera_info",
+        WARN,
+        f"the images on {camera.topic} are {_by(camera.size)}, by the camera's CameraInfo "
+        f"{_by(told)}: they are taken for the same view at another size; let the driver send the "
+        "CameraInfo of the images that it sends (width, height, k, roi, binning)",
+    )
+
+
+def _by(size: Size) -> str:
+    return f"{size[0]}x{size[1]}"
 
 
 class Pairing(Protocol):
@@ -106,6 +124,7 @@ class Health:
         pairing: Pairing | None,
         engine_problem: str = "",
         calibration_problem: RigError | None = None,
+        told_sizes: Mapping[str, Size] | None = None,
         *,
         stalled: bool = False,
     ) -> Iterator[Fault]:
@@ -116,12 +135,15 @@ class Health:
             pairing: What pairs their streams.
             engine_problem: Why the engine is not the one that was asked for; else empty.
             calibration_problem: Why it is not known where the thermal image lies; else ``None``.
+            told_sizes: What the cameras' CameraInfo say of their images' width and height.
             stalled: Whether the engine hung so often that nothing more is begun.
         """
         for camera, other in (("thermal", "rgb"), ("rgb", "thermal")):
             if camera in cameras:
                 yield from self._of_camera(cameras[camera], cameras[other])
         yield from self._of_calibration(cameras, calibration_problem)
+        for name, size in (told_sizes or {}).items():
+            yield from _of_size(cameras.get(name), size)
         if pairing is not None:
             yield from self._of_pairing(cameras, pairing)
         failure, at = self._failure

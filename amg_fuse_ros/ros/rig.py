@@ -1,5 +1,6 @@
 """Where the thermal image lies in the RGB image: from a file, CameraInfo and TF, as they come."""
 
+import contextlib
 from functools import partial
 from threading import Lock
 from typing import Any
@@ -143,6 +144,14 @@ class Rig:
                 self._made = None
                 raise RigError("pose", str(error)) from error
             return self._made
+
+    def told_sizes(self) -> dict[str, Size]:
+        """Width and height of images by their CameraInfo, of the cameras that sent a whole one."""
+        sizes = {}
+        for name, info in list(self._infos.items()):
+            with contextlib.suppress(CalibrationError):  # told where it is needed
+                sizes[name] = size_of_images(info)
+        return {name: size for name, size in sizes.items() if min(size) > 0}
 
     @property
     def words(self) -> str:

@@ -283,3 +283,23 @@ def test_a_file_that_does_not_hold_what_is_wanted_is_refused(
         settings["registration"] = str(file)
     with pytest.raises(CalibrationError, match=complaint):
         Rig(settings)
+
+
+def test_camera_info_of_another_size_than_the_images_is_told_until_it_fits(run):
+    rig = run("/scaled")
+    sent = [info(width=2 * WIDTH, height=2 * HEIGHT)]
+
+    def with_info(stamp):
+        rig.info.publish(sent[-1])
+        return ramp(stamp)
+
+    def faults():
+        return [k for k in rig.diagnostics() if k.startswith("fault")] if rig.reports else []
+
+    assert rig.play(lambda: bool(faults()), with_info, grey)
+    assert faults() == ["fault: rgb camera_info"]
+    told = rig.diagnostics()["fault: rgb camera_info"]
+    assert "/scaled/rgb/image_raw are 32x24, by the camera's CameraInfo 64x48" in told
+    assert rig.diagnostics()["level"] == "1"
+    sent.append(info(width=2 * WIDTH, height=2 * HEIGHT, binning_x=2, binning_y=2))
+    assert rig.play(lambda: not faults(), with_info, grey)

@@ -1,4 +1,4 @@
-"""A minute of everything that cameras do wrong, one after the other."""
+"""Half a minute of everything that cameras do wrong, one after the other."""
 
 import json
 import subprocess
