@@ -78,6 +78,18 @@ def test_the_node_with_its_network_is_timed_from_the_stamp_to_the_publication(mo
     assert result["fused"] >= 60
 
 
+@pytest.mark.ros
+def test_a_node_that_cannot_be_configured_is_not_timed_and_says_why(monkeypatch, tmp_path):
+    monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+    missing = tmp_path / "none.safetensors"
+    command = ["bench", "--node", "--size", "nano", "--weights", str(missing)]
+    done = CliRunner().invoke(app, command)
+    assert done.exit_code != 0
+    told = f"{done.output}{done.exception}"
+    assert "the node could not be timed: it cannot be configured" in told
+    assert missing.name in told
+
+
 def timed_node(*options):
     command = ["bench", *options, "--resolution", "64x48", "--seconds", "2", "--json"]
     done = CliRunner().invoke(app, command)

@@ -100,6 +100,7 @@ def _time_node(
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         reason = (done.stderr.strip() or "no reason given").splitlines()[-1]
+        reason = reason.removeprefix("RuntimeError: ")
         raise RuntimeError(f"the node could not be timed: {reason}")
     result = json.loads(done.stdout.strip().splitlines()[-1])
     if as_json:

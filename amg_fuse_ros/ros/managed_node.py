@@ -51,6 +51,11 @@ class ManagedNode(LifecycleNode, ABC):
         parameters.declare(self, table, beside)
         self._settings: dict[str, SettingValue] = dict(parameters.read(self, table))
 
+    @property
+    def problem(self) -> str:
+        """Why it could not be configured the last time; empty if it could, or was not told to."""
+        return self._problem
+
     def start(self) -> None:
         """Configure and activate, if ``autostart`` says so; a failure is logged with its reason."""
         if not self._settings["autostart"]:

@@ -68,7 +68,7 @@ def measure(
         of pairs.
 
     Raises:
-        RuntimeError: If the images do not arrive.
+        RuntimeError: If the network cannot be loaded, or the images do not arrive.
     """
     os.environ.setdefault("FASTRTPS_DEFAULT_PROFILES_FILE", str(PROFILE))
     namespace = f"/amg_fuse_bench_{os.getpid()}"
@@ -88,6 +88,10 @@ def measure(
 
     node = FusionNode(namespace=namespace, load=load)
     node.start()
+    if node.problem:
+        node.close()
+        rclpy.try_shutdown()
+        raise RuntimeError(f"it cannot be configured: {node.problem}")
     executor = SingleThreadedExecutor()
     executor.add_node(node)
     spinning = threading.Thread(target=_spin, args=(executor,), daemon=True)
