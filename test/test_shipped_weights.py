@@ -94,12 +94,12 @@ FLOORS = {
         ("llvip", "190001"): {"qabf": 0.445, "ssim": 0.61, "vif": 0.26, "q_cb": 0.405},
     },
     "nano": {
-        ("awmm_snow", "1"): {"qabf": 0.195, "ssim": 0.6, "vif": 0.21, "q_cb": 0.43},
-        ("awmm_rain", "1"): {"qabf": 0.39, "ssim": 0.55, "vif": 0.225, "q_cb": 0.485},
-        ("awmm_haze", "1"): {"qabf": 0.15, "ssim": 0.5, "vif": 0.14, "q_cb": 0.36},
-        ("roadscene", "FLIR_04602"): {"qabf": 0.53, "ssim": 0.575, "vif": 0.28, "q_cb": 0.485},
-        ("msrs", "00005N"): {"qabf": 0.535, "ssim": 0.69, "vif": 0.345, "q_cb": 0.475},
-        ("llvip", "190001"): {"qabf": 0.48, "ssim": 0.6, "vif": 0.29, "q_cb": 0.38},
+        ("awmm_snow", "1"): {"qabf": 0.175, "ssim": 0.605, "vif": 0.195, "q_cb": 0.41},
+        ("awmm_rain", "1"): {"qabf": 0.445, "ssim": 0.52, "vif": 0.23, "q_cb": 0.49},
+        ("awmm_haze", "1"): {"qabf": 0.19, "ssim": 0.405, "vif": 0.16, "q_cb": 0.34},
+        ("roadscene", "FLIR_04602"): {"qabf": 0.525, "ssim": 0.585, "vif": 0.285, "q_cb": 0.525},
+        ("msrs", "00005N"): {"qabf": 0.535, "ssim": 0.69, "vif": 0.35, "q_cb": 0.495},
+        ("llvip", "190001"): {"qabf": 0.505, "ssim": 0.595, "vif": 0.28, "q_cb": 0.385},
     },
 }
 """Scores against the clean pair, or against the inputs where there is none; somewhat below what

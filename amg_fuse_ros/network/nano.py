@@ -26,7 +26,7 @@ NANO = NetworkSize("nano", 16, (0, 0, 0, 0), 0, (0, 0, 0, 0))
 
 Channels = tuple[int, int, int, int]
 
-CHANNELS: Channels = (16, 48, 80, 96)
+CHANNELS: Channels = (8, 24, 48, 96)
 """Of the features at 1/2, 1/4, 1/8 and 1/16 of the resolution."""
 
 MULTIPLE = 16
