@@ -103,7 +103,7 @@ def test_a_run_begins_with_the_weights_that_it_is_given(data, tmp_path):
     assert set(found) == set(Nano().state_dict())
     torch.testing.assert_close(found["stem.weight"], state["stem.weight"], rtol=0, atol=2e-3)
     save_tensors({"stem.weight": torch.zeros(3, 16, 3, 3)}, first, {})
-    with pytest.raises(ValueError, match=r"stem.weight: expected shape \(16, 16, 3, 3\)"):
+    with pytest.raises(ValueError, match=r"stem.weight: expected shape \(\d+, 16, 3, 3\)"):
         run(data, tmp_path / "another", 1, init=first)
 
 
