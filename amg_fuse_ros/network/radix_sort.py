@@ -138,14 +138,8 @@ def _sort_coarsely(pairs: Any, spare: Any) -> None:
         digits = (pairs[i] - base) >> shift
         low[digits & mask] += one
         high[digits >> np.uint64(8)] += one
-    start_low, start_high = np.uint32(0), np.uint32(0)
-    for b in range(256):
-        count = low[b]
-        low[b] = start_low
-        start_low += count
-        count = high[b]
-        high[b] = start_high
-        start_high += count
+    _begin(low)
+    _begin(high)
     for i in range(n):
         digit = ((pairs[i] - base) >> shift) & mask
         spare[low[digit]] = pairs[i]

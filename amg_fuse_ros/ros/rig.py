@@ -175,15 +175,11 @@ class Rig:
 
     def rgb_view(self) -> tuple[Size | None, str]:
         """Size and frame of the RGB images, as far as they are known without one."""
-        info, size = self.rgb_info, None
+        info, size = self.rgb_info, self.told_sizes().get("rgb")
         frame = str(self._settings["calibration.rgb_frame"])
         if info is not None:
             frame = frame or info.header.frame_id
-            try:
-                size = size_of_images(info)
-            except CalibrationError:
-                size = None
-        if size is not None and min(size) > 0:
+        if size is not None:
             return size, frame
         parts = self._parts
         known = None if parts is None else parts.homography or parts.rgb

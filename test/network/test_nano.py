@@ -62,7 +62,7 @@ def test_it_stays_within_its_budget(network):
         network.fuse(torch.rand(1, 3, 224, 224), torch.rand(1, 1, 224, 224))
     for hook in hooks:
         hook.remove()
-    assert 0.1e9 < macs <= 0.6e9
+    assert 0.15e9 < macs <= 0.6e9
     assert 2 * sum(p.numel() for p in network.parameters()) < 1e6  # bytes in half precision
 
 

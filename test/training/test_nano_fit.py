@@ -9,7 +9,7 @@ import torch
 
 from amg_fuse_ros.fusion import Fuser
 from amg_fuse_ros.network.checkpoint import read_card, read_tensors, save_tensors
-from amg_fuse_ros.network.nano import Nano, channels_of
+from amg_fuse_ros.network.nano import CHANNELS, Nano, channels_of
 from training.config import TrainingConfig
 from training.data.pairs import Batch, PairDataset, find_pairs
 from training.nano.fit import fit
@@ -103,7 +103,8 @@ def test_a_run_begins_with_the_weights_that_it_is_given(data, tmp_path):
     assert set(found) == set(Nano().state_dict())
     torch.testing.assert_close(found["stem.weight"], state["stem.weight"], rtol=0, atol=2e-3)
     save_tensors({"stem.weight": torch.zeros(3, 16, 3, 3)}, first, {})
-    with pytest.raises(ValueError, match=r"stem.weight: expected shape \(\d+, 16, 3, 3\)"):
+    shape = rf"stem.weight: expected shape \({CHANNELS[0]}, 16, 3, 3\)"
+    with pytest.raises(ValueError, match=shape):
         run(data, tmp_path / "another", 1, init=first)
 
 
